@@ -1,0 +1,1 @@
+//! `agentcore`: see ARCHITECTURE.md.
