@@ -3,7 +3,11 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let protos = ["proto/tfplugin6.proto", "proto/goplugin.proto", "proto/health.proto"];
+    let protos = [
+        "proto/tfplugin6.proto",
+        "proto/goplugin.proto",
+        "proto/health.proto",
+    ];
     for proto in protos {
         println!("cargo::rerun-if-changed={proto}");
     }
