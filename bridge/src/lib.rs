@@ -1,1 +1,3 @@
-//! The bridge.
+//! Runs an unmodified MCP stdio server inside AWS Lambda and answers every event with it.
+
+pub mod launch;

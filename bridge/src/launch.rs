@@ -1,0 +1,221 @@
+//! The launch contract between the provider and the bridge: how a function says which MCP server its bridge starts.
+//!
+//! Enters: the text of the function's environment variable [`ENV_SERVER`], JSON. Leaves: a [`ServerCommand`]. Refuses: unknown keys and values, an
+//! empty command line, a zero timeout. The provider writes the same struct, so the two sides cannot disagree on a name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The function's environment variable that holds a [`ServerCommand`] as JSON.
+pub const ENV_SERVER: &str = "MCPLAMBDA_SERVER";
+
+/// Seconds that a server may take from its start to its first answer when [`ServerCommand::startup_timeout`] is not set.
+pub const DEFAULT_STARTUP_TIMEOUT: u32 = 60;
+
+/// How the bridge starts the MCP server, as JSON in the function's environment variable [`ENV_SERVER`].
+///
+/// Only `argv` is required: `{"argv": ["python3.13", "-m", "mcp_server_time"]}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerCommand {
+    /// The command line: the program, found on `PATH` unless it holds a `/`, and its arguments. Never empty.
+    pub argv: Vec<String>,
+    /// The server's working directory, relative to `LAMBDA_TASK_ROOT` unless absolute; the task root itself when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// How long one server process lives.
+    #[serde(default, skip_serializing_if = "ProcessScope::is_default")]
+    pub process_scope: ProcessScope,
+    /// Seconds from the start of the server to its first answer, at least 1; [`DEFAULT_STARTUP_TIMEOUT`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_timeout: Option<u32>,
+    /// Whether the server gets the execution role's credentials (the `AWS_ACCESS_KEY_ID` family and the container credential variables).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aws_credentials: bool,
+    /// The provider's own note, from which an import recovers the configuration. The bridge ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<serde_json::Value>,
+}
+
+/// How long one server process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessScope {
+    /// One process per execution environment, kept warm between events.
+    #[default]
+    Environment,
+    /// A fresh process for every event, ended before the answer's environment is reused.
+    Invocation,
+}
+
+impl ProcessScope {
+    /// The value's name in JSON and in HCL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Invocation => "invocation",
+        }
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde's skip_serializing_if calls"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl ServerCommand {
+    /// A command with nothing but its command line; every other key at its default.
+    #[must_use]
+    pub fn new(argv: Vec<String>) -> Self {
+        Self {
+            argv,
+            cwd: None,
+            process_scope: ProcessScope::default(),
+            startup_timeout: None,
+            aws_credentials: false,
+            source: None,
+        }
+    }
+
+    /// Reads the value of [`ENV_SERVER`].
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError::Json`] when the text is not JSON of this shape, holds an unknown key or an unknown value; [`LaunchError::EmptyCommand`],
+    /// [`LaunchError::NulByte`] and [`LaunchError::ZeroTimeout`] for values that no process can be started with.
+    pub fn parse(text: &str) -> Result<Self, LaunchError> {
+        let command: Self = serde_json::from_str(text).map_err(LaunchError::Json)?;
+        if command.argv.first().is_none_or(String::is_empty) {
+            return Err(LaunchError::EmptyCommand);
+        }
+        if let Some(position) = command
+            .argv
+            .iter()
+            .position(|argument| argument.contains('\0'))
+        {
+            return Err(LaunchError::NulByte { position });
+        }
+        if command.startup_timeout == Some(0) {
+            return Err(LaunchError::ZeroTimeout);
+        }
+        Ok(command)
+    }
+
+    /// The value of [`ENV_SERVER`]: compact JSON, keys at their default left out, the same text for the same command.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Cannot fail: the struct has string keys only, and writing to a String does no I/O.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Why the value of [`ENV_SERVER`] names no server.
+#[derive(Debug)]
+pub enum LaunchError {
+    /// Not JSON, or not of the shape of [`ServerCommand`].
+    Json(serde_json::Error),
+    /// `argv` is empty, or its first element is.
+    EmptyCommand,
+    /// The argument at `position` holds a NUL byte, which no process argument can.
+    NulByte { position: usize },
+    /// `startup_timeout` is 0.
+    ZeroTimeout,
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(
+                f,
+                "{ENV_SERVER} is not a valid server description: {error}; it must be JSON such as {{\"argv\":[\"python3.13\",\"-m\",\"mcp_server_time\"]}}"
+            ),
+            Self::EmptyCommand => write!(
+                f,
+                "{ENV_SERVER} names no program: `argv` must hold at least the program's name"
+            ),
+            Self::NulByte { position } => {
+                write!(f, "{ENV_SERVER}: `argv[{position}]` holds a NUL byte")
+            }
+            Self::ZeroTimeout => write!(
+                f,
+                "{ENV_SERVER}: `startup_timeout` must be at least 1 second"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_alone_is_enough() {
+        let command = ServerCommand::parse(r#"{"argv":["python3.13","-m","mcp_server_time"]}"#)
+            .expect("parses");
+        assert_eq!(
+            command,
+            ServerCommand::new(
+                ["python3.13", "-m", "mcp_server_time"]
+                    .map(String::from)
+                    .to_vec()
+            )
+        );
+        assert_eq!(
+            command.to_json(),
+            r#"{"argv":["python3.13","-m","mcp_server_time"]}"#
+        );
+    }
+
+    #[test]
+    fn every_key_survives_the_way_to_the_function_and_back() {
+        let command = ServerCommand {
+            argv: vec!["server".into(), "--flag".into()],
+            cwd: Some("data".into()),
+            process_scope: ProcessScope::Invocation,
+            startup_timeout: Some(90),
+            aws_credentials: true,
+            source: Some(serde_json::json!({"command": "uvx", "args": ["server"]})),
+        };
+        assert_eq!(
+            ServerCommand::parse(&command.to_json()).expect("parses"),
+            command
+        );
+    }
+
+    #[test]
+    fn what_no_process_can_be_started_with_is_refused_with_the_reason() {
+        for (text, reason) in [
+            (r#"{"argv":[]}"#, "names no program"),
+            (r#"{"argv":[""]}"#, "names no program"),
+            (r#"{}"#, "missing field `argv`"),
+            (
+                r#"{"argv":["a"],"process_scope":"call"}"#,
+                "unknown variant `call`, expected `environment` or `invocation`",
+            ),
+            (
+                r#"{"argv":["a"],"proces_scope":"invocation"}"#,
+                "unknown field `proces_scope`",
+            ),
+            (r#"{"argv":["a"],"startup_timeout":0}"#, "at least 1 second"),
+            (r#"{"argv":["a","b\u0000"]}"#, "`argv[1]` holds a NUL byte"),
+            ("", "not a valid server description"),
+        ] {
+            let message = ServerCommand::parse(text).expect_err(text).to_string();
+            assert!(message.contains(reason), "{text}: {message}");
+        }
+    }
+}
