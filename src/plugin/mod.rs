@@ -1,1 +1,3 @@
 //! `plugin`: see ARCHITECTURE.md.
+
+pub mod tfplugin6;
