@@ -1,1 +1,110 @@
-//! `deploy`: see ARCHITECTURE.md.
+//! The AWS objects behind one server: what is wanted goes in, what is true comes out.
+//!
+//! Enters: [`Wanted`], plain values with the zip. Leaves: [`Deployed`] after [`converge`], [`Found`] after [`read`]. Refuses
+//! to touch a function, role or queue that it did not make, and knows neither how the code was packaged nor what it does.
+//!
+//! # Layout
+//!
+//! One file per AWS object ([`role`], [`log_group`], [`dead_letter`], [`function`], [`version`], [`alias`]), each with the same
+//! three verbs: read, ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`]
+//! are pure. [`retry`] and [`wait`] decide what is waited out, [`operation`] how long.
+//!
+//! # Invariants
+//!
+//! - Every object has a deterministic name and our tag, so a run that was killed anywhere is finished by the next one.
+//! - Permissions are widened before the alias moves and narrowed after, and nothing that the served version uses is removed before.
+//! - The alias moves only after the caller's hook accepted the new version.
+
+pub mod alias;
+pub mod converge;
+pub mod dead_letter;
+pub mod destroy;
+pub mod error;
+pub mod found;
+pub mod function;
+pub mod log_group;
+pub mod names;
+pub mod operation;
+pub mod policy;
+pub mod read;
+pub mod retry;
+pub mod role;
+pub mod tags;
+pub mod version;
+pub mod wait;
+pub mod wanted;
+
+pub use converge::converge;
+pub use destroy::destroy;
+pub use error::DeployError;
+pub use found::{Configuration, Drift, DriftKind, Found, FoundLogGroup, FoundQueue, FoundRole};
+pub use function::code_location;
+pub use operation::Operation;
+pub use read::read;
+pub use wanted::{Architecture, Role, Vpc, Wanted};
+
+/// AWS clients of one account and region, with the facts that ARNs are made of.
+///
+/// The clients carry the caller's retry settings (`max_retries`), endpoints and credentials; cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    pub lambda: aws_sdk_lambda::Client,
+    pub iam: aws_sdk_iam::Client,
+    pub logs: aws_sdk_cloudwatchlogs::Client,
+    pub sqs: aws_sdk_sqs::Client,
+    /// Twelve digits.
+    pub account_id: String,
+    /// For example `eu-central-1`.
+    pub region: String,
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+}
+
+/// Whether the caller believes that the function exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is known: a finished function of that name is refused, an unfinished one is adopted.
+    Create,
+    /// The function is known: it is brought to what is wanted, from whatever an earlier run left.
+    Update,
+}
+
+/// The version that the hook of [`converge()`] is to try, before the alias moves to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub function_name: String,
+    /// Version number, for example `7`: the qualifier to invoke.
+    pub version: String,
+}
+
+/// What the hook of [`converge()`] may fail with; kept as the source of [`DeployError::Verify`], where it can be downcast.
+pub type HookError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is deployed. After a failure: what is known to exist, which may be less than all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Without qualifier.
+    pub arn: String,
+    /// Through the alias.
+    pub qualified_arn: String,
+    /// What API Gateway integrations take, through the alias.
+    pub invoke_arn: String,
+    /// Version that the alias points to; `None` only after a failure, while there is no alias.
+    pub version: Option<String>,
+    pub role_arn: String,
+    pub log_group_name: String,
+    pub dead_letter_queue_arn: Option<String>,
+    /// Base64, of the version that the alias points to (of `$LATEST` while there is no alias); `None` only after a failure,
+    /// while there is no function.
+    pub code_sha256: Option<String>,
+    /// Bytes of the zip, of the same version.
+    pub code_size: Option<i64>,
+}
+
+/// A [`converge()`] that did not finish.
+#[derive(Debug)]
+pub struct Failed {
+    /// `None` if nothing was made: there is nothing to remember or to clean up.
+    pub partial: Option<Deployed>,
+    pub error: DeployError,
+}

@@ -1,0 +1,88 @@
+//! Names and ARNs of everything that is made for a function. Pure: a run that was killed is resumed by computing them again.
+
+use sha2::{Digest, Sha256};
+
+use super::Aws;
+
+/// IAM's limit for role names, in characters.
+const ROLE_NAME_MAX: usize = 64;
+
+/// `<function>-<region>`; IAM is global, so the region keeps two regions from fighting over one role. Longer than IAM allows:
+/// cut, with 8 hex digits of a hash of the whole.
+pub fn role_name(function_name: &str, region: &str) -> String {
+    let full = format!("{function_name}-{region}");
+    if full.len() <= ROLE_NAME_MAX {
+        return full;
+    }
+    let digest = Sha256::digest(full.as_bytes());
+    let hash: String = digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    // Function and region names are ASCII, checked by the caller; `chars` keeps a surprise from panicking.
+    let head: String = full.chars().take(ROLE_NAME_MAX - 9).collect();
+    format!("{head}-{hash}")
+}
+
+/// `/aws/lambda/<function>`: where Lambda logs to when nothing else is configured.
+pub fn log_group_name(function_name: &str) -> String {
+    format!("/aws/lambda/{function_name}")
+}
+
+/// `<function>-dlq`, at most 68 of SQS's 80 characters.
+pub fn queue_name(function_name: &str) -> String {
+    format!("{function_name}-dlq")
+}
+
+impl Aws {
+    pub fn role_arn(&self, function_name: &str) -> String {
+        let Self {
+            partition,
+            account_id,
+            region,
+            ..
+        } = self;
+        let name = role_name(function_name, region);
+        format!("arn:{partition}:iam::{account_id}:role/{name}")
+    }
+
+    /// Without the `:*` that log stream permissions need.
+    pub fn log_group_arn(&self, function_name: &str) -> String {
+        self.arn("logs", &format!("log-group:/aws/lambda/{function_name}"))
+    }
+
+    pub fn queue_arn(&self, function_name: &str) -> String {
+        self.arn("sqs", &queue_name(function_name))
+    }
+
+    /// Without qualifier.
+    pub fn function_arn(&self, function_name: &str) -> String {
+        self.arn("lambda", &format!("function:{function_name}"))
+    }
+
+    /// Through a version or an alias.
+    pub fn qualified_arn(&self, function_name: &str, qualifier: &str) -> String {
+        self.arn("lambda", &format!("function:{function_name}:{qualifier}"))
+    }
+
+    /// What API Gateway integrations take, through a version or an alias.
+    pub fn invoke_arn(&self, function_name: &str, qualifier: &str) -> String {
+        let Self {
+            partition, region, ..
+        } = self;
+        let function = self.qualified_arn(function_name, qualifier);
+        format!(
+            "arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations"
+        )
+    }
+
+    fn arn(&self, service: &str, resource: &str) -> String {
+        let Self {
+            partition,
+            account_id,
+            region,
+            ..
+        } = self;
+        format!("arn:{partition}:{service}:{region}:{account_id}:{resource}")
+    }
+}

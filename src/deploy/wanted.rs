@@ -1,0 +1,104 @@
+//! What is wanted, as plain values: validated by the caller, compared and applied here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+/// Everything that [`converge`](super::converge()) brings about for one function.
+#[derive(Clone)]
+pub struct Wanted {
+    /// 1-64 characters of `[a-zA-Z0-9-_]`; the identity of everything here.
+    pub function_name: String,
+    /// At most 256 characters; may be empty.
+    pub description: String,
+    pub role: Role,
+    /// Lambda's identifier, for example `python3.13`.
+    pub runtime: String,
+    pub handler: String,
+    pub architecture: Architecture,
+    /// MB, 128-10240.
+    pub memory: i32,
+    /// Seconds, 1-900.
+    pub timeout: i32,
+    /// MB of `/tmp`, 512-10240.
+    pub ephemeral_storage: i32,
+    /// Never logged and never part of an error.
+    pub environment: BTreeMap<String, String>,
+    pub vpc: Option<Vpc>,
+    pub dead_letter_queue: bool,
+    /// `None`: the account's unreserved pool.
+    pub reserved_concurrency: Option<i32>,
+    /// Days; `None` keeps logs for ever.
+    pub log_retention_days: Option<i32>,
+    pub alias: String,
+    /// The user's, merged with the provider's defaults; set on every object. Keys of ours (`mcplambda:`) are refused by the caller.
+    pub tags: BTreeMap<String, String>,
+    /// The zip. `None` says that the code is not to change; [`DeployError::CodeNeeded`](super::DeployError::CodeNeeded) comes back,
+    /// before anything is changed, if `$LATEST` holds other code than `code_sha256` and the zip is needed after all.
+    pub code: Option<Vec<u8>>,
+    /// Base64 SHA-256 of the zip, as Lambda reports `CodeSha256`.
+    pub code_sha256: String,
+}
+
+/// Hides the environment and the zip: `Wanted` may appear in logs.
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted")
+            .field("function_name", &self.function_name)
+            .field("runtime", &self.runtime)
+            .field("environment", &self.environment.keys())
+            .field("code_sha256", &self.code_sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The role that the function runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The user's own; never read for drift, never changed.
+    Brought(String),
+    /// Made, kept exact and removed here.
+    Managed {
+        /// Second inline policy, beside the base one.
+        policy_json: Option<String>,
+        /// Attached, exactly these.
+        managed_policy_arns: Vec<String>,
+        permissions_boundary: Option<String>,
+    },
+}
+
+/// Instruction set of the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    X86_64,
+    Arm64,
+}
+
+impl Architecture {
+    /// Lambda's identifier.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// Where the function's network interfaces are; sets, so order and repetition mean nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vpc {
+    pub subnet_ids: std::collections::BTreeSet<String>,
+    pub security_group_ids: std::collections::BTreeSet<String>,
+}
+
+/// Whether two JSON texts say the same, whatever their spacing and key order. Texts that are not JSON are compared as text.
+pub fn same_json(a: &str, b: &str) -> bool {
+    match (
+        serde_json::from_str::<Value>(a),
+        serde_json::from_str::<Value>(b),
+    ) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
