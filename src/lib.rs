@@ -9,3 +9,4 @@ pub mod deploy;
 pub mod package;
 pub mod plugin;
 pub mod provider;
+pub mod version;

@@ -1,1 +1,6 @@
 //! `package`: see ARCHITECTURE.md.
+
+mod architecture;
+pub mod bridge;
+
+pub use architecture::{Architecture, UnknownArchitecture};

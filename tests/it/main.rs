@@ -1,1 +1,3 @@
+//! Hermetic tests: nothing here needs a network, a tool beside Rust, or another test.
 
+mod package_bridge;
