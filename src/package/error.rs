@@ -1,0 +1,262 @@
+//! Everything that can go wrong between a server spec and its zip, each with the next step in its text.
+//!
+//! Facts are fields, so that callers and tests match on them; [`PackageError::kind`] says what a caller should do
+//! about it and [`PackageError::attribute`] which attribute of the configuration it is about.
+
+use std::path::PathBuf;
+
+use super::Architecture;
+
+/// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attribute {
+    /// `command`, `args`, `packages`, `runtime` or `lock`.
+    pub name: &'static str,
+    /// Element of a list attribute, counted from 0.
+    pub index: Option<usize>,
+}
+
+impl Attribute {
+    /// All of the attribute.
+    pub const fn whole(name: &'static str) -> Self {
+        Self { name, index: None }
+    }
+
+    /// One element of it.
+    pub const fn element(name: &'static str, index: usize) -> Self {
+        Self {
+            name,
+            index: Some(index),
+        }
+    }
+}
+
+impl std::fmt::Display for Attribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{}[{index}]", self.name),
+            None => f.write_str(self.name),
+        }
+    }
+}
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The index could not be reached. A plan may go on; an apply cannot.
+    Network,
+    /// The configuration is wrong; [`PackageError::attribute`] says where.
+    Input,
+    /// No set of versions satisfies the request.
+    Unresolvable,
+    /// A version satisfies the request but has no wheel for Lambda.
+    NoWheel,
+    /// The index served other bytes than the lock names.
+    HashMismatch,
+    /// Over one of Lambda's limits.
+    TooLarge,
+    /// `uv` is missing, too old or failed in an unknown way; or this build carries no bridge.
+    Tool,
+    /// A file of this machine could not be read or written.
+    Io,
+}
+
+/// See the module's documentation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// `command` names a kind of server that is not known.
+    #[error(
+        "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a \
+         server published as a Python package"
+    )]
+    UnsupportedCommand { command: String },
+
+    /// A word of the command line is wrong.
+    #[error("{attribute}: {reason}")]
+    Invalid {
+        attribute: Attribute,
+        reason: String,
+    },
+
+    /// A locked version, hash or line is wrong.
+    #[error("lock: {reason}")]
+    InvalidLock { reason: String },
+
+    /// `uv` is not there.
+    #[error(
+        "`uv` was not found{searched}. It resolves and installs the server's packages; install it (`pip install uv`, or see \
+         https://docs.astral.sh/uv/getting-started/installation/) or set `uv_path` in the provider's configuration"
+    )]
+    ToolMissing { searched: String },
+
+    /// `uv` cannot be used.
+    #[error("`{}` cannot be used as `{tool}`: {reason}", path.display())]
+    ToolUnusable {
+        tool: &'static str,
+        path: PathBuf,
+        reason: String,
+    },
+
+    /// `uv` failed in a way that is not known here.
+    #[error("`uv` failed to {action}:\n{output}")]
+    ToolFailed {
+        action: &'static str,
+        output: String,
+    },
+
+    /// This build of the provider was made without the bridge.
+    #[error(
+        "this build of the provider carries no bridge for {architecture}. Build it with `make build`, or use a released \
+         provider"
+    )]
+    NoBridge { architecture: Architecture },
+
+    /// The package index did not answer.
+    #[error(
+        "the package index could not be reached{during}: {detail}. Check the network and proxy settings, and the index that \
+         `uv` is told to use (UV_DEFAULT_INDEX, UV_INDEX_URL, uv.toml)"
+    )]
+    Network { during: String, detail: String },
+
+    /// No index knows the package.
+    #[error(
+        "package `{package}` does not exist in the package index. Check its spelling{required_by}; a private package needs its \
+         index (UV_INDEX, or `--index` in args)"
+    )]
+    PackageNotFound {
+        package: String,
+        required_by: String,
+    },
+
+    /// The package exists, the version does not.
+    #[error(
+        "there is no version of `{package}` that satisfies `{wanted}`{available}. Ask for another version"
+    )]
+    VersionNotFound {
+        package: String,
+        wanted: String,
+        available: String,
+    },
+
+    /// Requirements contradict each other.
+    #[error(
+        "no set of versions satisfies every requirement:\n{explanation}\nLoosen one of the requirements in `args` or \
+         `packages`"
+    )]
+    Conflict { explanation: String },
+
+    /// A package cannot be installed without being built, or not on this platform.
+    #[error(
+        "`{package}` has no wheel that runs on Lambda's {runtime} for {architecture}: {available}. {next_step}"
+    )]
+    NoWheel {
+        package: String,
+        runtime: String,
+        architecture: Architecture,
+        /// What the index has instead.
+        available: String,
+        next_step: String,
+    },
+
+    /// Other bytes than locked.
+    #[error(
+        "`{package}` does not match its locked hash:\n{detail}\nThe index serves other bytes than those that were locked. Find out \
+         why before you replace the lock"
+    )]
+    HashMismatch { package: String, detail: String },
+
+    /// The package offers no such command.
+    #[error("`{distribution}` offers no command `{command}`{offered}")]
+    NoEntryPoint {
+        /// Name and version.
+        distribution: String,
+        command: String,
+        /// What it offers instead, and how to ask for it.
+        offered: String,
+    },
+
+    /// A native library is for another processor.
+    #[error(
+        "`{file}` of `{distribution}` is built for {found}, but the function's architecture is {architecture}. Its wheel is wrongly \
+         tagged; pin another version of `{distribution}` in `packages`, or set `architecture`"
+    )]
+    WrongArchitecture {
+        file: String,
+        distribution: String,
+        found: String,
+        architecture: Architecture,
+    },
+
+    /// Over one of Lambda's limits for zip functions.
+    #[error(
+        "the package of `{package}` is {actual} bytes {measure}, over Lambda's limit of {limit} bytes for a zip function. Largest \
+         distributions (unzipped bytes): {largest}. Ways out: {ways_out}"
+    )]
+    TooLarge {
+        package: String,
+        measure: &'static str,
+        actual: u64,
+        limit: u64,
+        largest: String,
+        ways_out: &'static str,
+    },
+
+    /// A staged tree holds what a zip for Lambda cannot.
+    #[error("`{path}` cannot be packaged: {reason}")]
+    Unpackageable { path: String, reason: String },
+
+    /// The zip was not made here.
+    #[error("the function's code was not packaged by this provider: {reason}")]
+    NotOurZip { reason: String },
+
+    /// The file system refused.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl PackageError {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnsupportedCommand { .. }
+            | Self::Invalid { .. }
+            | Self::InvalidLock { .. }
+            | Self::NoEntryPoint { .. } => ErrorKind::Input,
+            Self::ToolMissing { .. }
+            | Self::ToolUnusable { .. }
+            | Self::ToolFailed { .. }
+            | Self::NoBridge { .. } => ErrorKind::Tool,
+            Self::Network { .. } => ErrorKind::Network,
+            Self::PackageNotFound { .. } | Self::VersionNotFound { .. } | Self::Conflict { .. } => {
+                ErrorKind::Unresolvable
+            }
+            Self::NoWheel { .. } | Self::WrongArchitecture { .. } => ErrorKind::NoWheel,
+            Self::HashMismatch { .. } => ErrorKind::HashMismatch,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Unpackageable { .. } | Self::NotOurZip { .. } | Self::Io { .. } => ErrorKind::Io,
+        }
+    }
+
+    /// The attribute to point at, where the error is about one.
+    pub fn attribute(&self) -> Option<Attribute> {
+        match self {
+            Self::UnsupportedCommand { .. } => Some(Attribute::whole("command")),
+            Self::Invalid { attribute, .. } => Some(*attribute),
+            Self::InvalidLock { .. } | Self::HashMismatch { .. } => Some(Attribute::whole("lock")),
+            Self::NoEntryPoint { .. }
+            | Self::PackageNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::Conflict { .. }
+            | Self::NoWheel { .. }
+            | Self::WrongArchitecture { .. }
+            | Self::TooLarge { .. } => Some(Attribute::whole("args")),
+            _ => None,
+        }
+    }
+}
