@@ -11,6 +11,28 @@ fn elf_machine(architecture: Architecture) -> u16 {
     }
 }
 
+/// The types of an ELF file's program headers (64-bit, little-endian).
+fn segment_types(elf: &[u8]) -> Vec<u32> {
+    let short = |at: usize| usize::from(u16::from_le_bytes([elf[at], elf[at + 1]]));
+    let table = u64::from_le_bytes(elf[32..40].try_into().expect("8 bytes")) as usize;
+    let (entry_size, entries) = (short(54), short(56));
+    (0..entries)
+        .map(|index| table + index * entry_size)
+        .map(|at| u32::from_le_bytes(elf[at..at + 4].try_into().expect("4 bytes")))
+        .collect()
+}
+
+#[test]
+fn an_embedded_bridge_needs_no_dynamic_linker() {
+    const PT_LOAD: u32 = 1;
+    const PT_INTERP: u32 = 3;
+    for binary in Architecture::ALL.into_iter().filter_map(bridge::binary) {
+        let segments = segment_types(binary);
+        assert!(segments.contains(&PT_LOAD), "{segments:?}");
+        assert!(!segments.contains(&PT_INTERP), "{segments:?}");
+    }
+}
+
 #[test]
 fn an_embedded_bridge_is_an_elf_file_of_its_architecture_and_has_the_hash_that_is_told() {
     for architecture in Architecture::ALL {

@@ -1,0 +1,79 @@
+# The two commands of the README are `make demo` and `make test`. Everything that is built or fetched stays under target/.
+#
+# build    the bridge for both architectures where this machine can, then the provider with them inside
+# bridge   the bridge alone: target/bridge/{x86_64,arm64}/bridge
+# check    format, lints, docs and the hermetic tests: needs nothing but Rust
+# test     check, then local-aws's own tests and the end-to-end tests with the real terraform
+# demo     from nothing to a tool call that answers, in a local AWS
+# docs     regenerates docs/ from the schema
+# venv     what local-aws and the tests need, pinned, under target/
+
+SHELL := /bin/sh
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROVIDER := $(TARGET)/debug/terraform-provider-mcplambda
+VENV := target/venv
+
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo docs venv tools
+help:
+	@sed -n '/^# [a-z]*   /s/^# //p' Makefile
+
+build: bridge
+	cargo build --locked
+
+bridge: tools
+	@bridge/build.sh
+
+local-aws: tools
+	cargo build --locked --package local-aws
+
+check: format lint doc hermetic
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+# The bridge first: the tests look into the one that is embedded.
+hermetic: bridge
+	cargo test --locked --workspace --quiet
+
+test: tools-for-test check local-aws-test e2e
+
+# Provider and local-aws as `cargo test` builds them: the same compiled dependencies serve check, local-aws-test and e2e.
+test-binaries: bridge
+	cargo build --locked --workspace --all-targets --quiet
+
+local-aws-test: venv test-binaries
+	$(VENV)/bin/python -m pytest -q tests/local-aws
+
+e2e: venv test-binaries
+	$(VENV)/bin/python -m pytest -q tests/e2e
+
+demo: tools-for-test
+	@python3 examples/quickstart/demo.py
+
+docs: build
+	$(PROVIDER) --generate-docs docs
+
+venv: tools-for-test
+	@tests/local-aws/install.sh
+
+# needs PROGRAM, HOW-TO-GET-IT: ends with that sentence when the program is missing.
+needs = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; missing=1; }
+
+.PHONY: tools tools-for-test
+tools:
+	@missing=; \
+	$(call needs,cargo,install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs); \
+	$(call needs,cc,install a C compiler, on Debian and Ubuntu: apt-get install gcc libc6-dev); \
+	[ -z "$$missing" ]
+
+tools-for-test: tools
+	@missing=; \
+	$(call needs,terraform,install Terraform 1.8 or newer from https://developer.hashicorp.com/terraform/install); \
+	$(call needs,python3,install Python 3.10 or newer, on Debian and Ubuntu: apt-get install python3 python3-venv); \
+	[ -z "$$missing" ]
