@@ -1,7 +1,7 @@
 //! A provider, served to a plugin host from the handshake to the end of the process.
 //!
 //! Enters: a provider and the environment. Leaves: one line on stdout, then answers. Refuses: to
-//! start outside a host (see [`handshake`](super::handshake)), and connections of anybody else.
+//! start outside a host (see [`handshake`]), and connections of anybody else.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
