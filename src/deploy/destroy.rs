@@ -1,17 +1,39 @@
-//! destroy
+//! Removes everything that was made for a function, and nothing else.
+//!
+//! The function first, because Lambda uses the role to release its network interfaces and would write to the log group again; then what
+//! it used. What is gone already is fine: a run that was killed is finished by the next one, which finds everything by its name. Between
+//! the two, [`remnants`](super::remnants) tells what is still there.
 
-use super::{Aws, DeployError, Operation};
+use super::names;
+use super::retry::Expect;
+use super::{Aws, DeployError, Operation, dead_letter, function, log_group, role};
 
-/// Removes everything that was made for a function, and nothing else; what is already gone is fine.
+/// Deletes the function with its versions and aliases, and the role, log group and queue that carry our tags.
 ///
 /// # Errors
 ///
-/// [`DeployError`] as any call.
+/// [`DeployError`] as any call. Credentials that may not look at roles or queues at all are no error, as long as the function, when it is
+/// still there, uses neither of ours.
 pub async fn destroy(
-    _aws: &Aws,
-    _function_name: &str,
-    _alias: &str,
-    _op: &Operation,
+    aws: &Aws,
+    function_name: &str,
+    alias: &str,
+    op: &Operation,
 ) -> Result<(), DeployError> {
-    unimplemented!()
+    tracing::info!(function_name, alias, "destroying");
+    let (mut role, mut queue) = (Expect::Perhaps, Expect::Perhaps);
+    if let Some(function) = function::read(aws, op, function_name).await? {
+        let used = &function.latest.configuration;
+        role = Expect::present_if(names::is_role_of(
+            &used.role_arn,
+            function_name,
+            &aws.region,
+        ));
+        queue =
+            Expect::present_if(used.dead_letter_target_arn == Some(aws.queue_arn(function_name)));
+        function::remove(aws, op, function_name).await?;
+    }
+    log_group::remove(aws, op, function_name).await?;
+    dead_letter::remove(aws, op, function_name, queue).await?;
+    role::remove(aws, op, function_name, role).await
 }

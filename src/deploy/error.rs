@@ -2,6 +2,7 @@
 //!
 //! Values of the function's environment never enter an error.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::HookError;
@@ -15,12 +16,6 @@ pub enum DeployError {
          `terraform import mcplambda_server.<name> {function_name}`, or choose another function name"
     )]
     AlreadyExists { function_name: String },
-
-    /// The function that was to be updated does not exist.
-    #[error(
-        "the Lambda function {function_name} no longer exists; run `terraform apply` again to create it"
-    )]
-    Gone { function_name: String },
 
     /// An object of a name that is needed exists, without our tags.
     #[error(
@@ -36,30 +31,15 @@ pub enum DeployError {
 
     /// AWS refused a call for lack of permission. Never retried.
     #[error(
-        "not allowed to call {service}:{action} on {object}: {message} (request id {request_id}); allow {service}:{action} for the \
-         credentials that Terraform runs with"
+        "{0}; allow {service}:{action} for the credentials that Terraform runs with",
+        service = .0.service,
+        action = .0.action
     )]
-    AccessDenied {
-        /// IAM's prefix: `lambda`, `iam`, `logs`, `sqs`.
-        service: &'static str,
-        action: &'static str,
-        object: String,
-        message: String,
-        request_id: String,
-    },
+    AccessDenied(Box<Refusal>),
 
     /// AWS refused a call for another reason, or kept refusing until the time was up.
-    #[error("{service}:{action} on {object} failed: {code}: {message} (request id {request_id})")]
-    Api {
-        service: &'static str,
-        action: &'static str,
-        object: String,
-        code: String,
-        message: String,
-        request_id: String,
-        /// Our name for the attribute that AWS complains about, where it is known.
-        attribute: Option<&'static str>,
-    },
+    #[error("{0}")]
+    Api(Box<Refusal>),
 
     /// No answer: connection refused or reset, name not resolved, timeout, unreadable answer.
     #[error(
@@ -78,6 +58,39 @@ pub enum DeployError {
         service: &'static str,
         action: &'static str,
         field: &'static str,
+    },
+
+    /// The answer holds a value that is not known here.
+    #[error(
+        "{service}:{action} answered {field} = {value:?}, which this version of the provider does not know; update the provider"
+    )]
+    Unknown {
+        service: &'static str,
+        action: &'static str,
+        field: &'static str,
+        value: String,
+    },
+
+    /// Lambda could not decrypt the function's environment for the caller, so it cannot be compared.
+    #[error(
+        "the environment of {function_name} cannot be read: {code}: {message}; allow kms:Decrypt on its key for the credentials \
+         that Terraform runs with"
+    )]
+    EnvironmentUnreadable {
+        function_name: String,
+        code: String,
+        message: String,
+    },
+
+    /// The function's tags, which say whether it is ours, could not be read.
+    #[error(
+        "the tags of {function_name} cannot be read: {code}: {message}; allow lambda:ListTags for the credentials that Terraform \
+         runs with"
+    )]
+    TagsUnreadable {
+        function_name: String,
+        code: String,
+        message: String,
     },
 
     /// The role does not trust Lambda; waiting cannot help.
@@ -146,12 +159,101 @@ impl DeployError {
         match self {
             Self::AlreadyExists { .. } | Self::NotOurs { .. } => Some("function_name"),
             Self::RoleUntrusted { .. } | Self::RoleMissing { .. } => Some("role_arn"),
-            Self::Api { attribute, .. } => *attribute,
+            Self::Api(refusal) | Self::AccessDenied(refusal) => refusal.attribute(),
             Self::FunctionFailed { reason_code, .. } => attribute_of_reason(reason_code),
             Self::Deadline { .. } => Some("timeouts"),
             _ => None,
         }
     }
+}
+
+/// A call that AWS answered with an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// IAM's prefix: `lambda`, `iam`, `logs`, `sqs`.
+    pub service: &'static str,
+    /// As IAM names it, for example `CreateFunction`.
+    pub action: &'static str,
+    /// What was acted on, for example `arn:aws:iam::123456789012:role/time-eu-central-1` or a plain name.
+    pub object: String,
+    /// AWS's error code.
+    pub code: String,
+    /// AWS's text.
+    pub message: String,
+    /// For AWS Support; empty if there was none.
+    pub request_id: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            service,
+            action,
+            object,
+            code,
+            message,
+            request_id,
+        } = self;
+        write!(f, "{service}:{action} on {object}: {code}")?;
+        if !message.is_empty() {
+            write!(f, ": {message}")?;
+        }
+        if !request_id.is_empty() {
+            write!(f, " (request id {request_id})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// The attribute that AWS complains about, as named in the contract with users.
+    ///
+    /// IAM's actions point to one attribute each; Lambda names its own parameter in the text.
+    pub fn attribute(&self) -> Option<&'static str> {
+        let says = |phrase: &str| self.message.to_lowercase().contains(phrase);
+        match (self.action, self.code.as_str()) {
+            (_, code) if is_access_denied(code) => None,
+            ("PutRolePolicy", _) => Some("policy_json"),
+            ("AttachRolePolicy" | "DetachRolePolicy", _) => Some("managed_policy_arns"),
+            ("PutRolePermissionsBoundary" | "DeleteRolePermissionsBoundary", _) => {
+                Some("permissions_boundary")
+            }
+            ("PutFunctionConcurrency", _) => Some("reserved_concurrency"),
+            ("PutRetentionPolicy", _) => Some("log_retention_days"),
+            ("CreateAlias" | "UpdateAlias", _) => Some("alias"),
+            (
+                "CreateFunction" | "UpdateFunctionConfiguration" | "UpdateFunctionCode",
+                "InvalidParameterValueException" | "ValidationException",
+            ) => [
+                ("role", "role_arn"),
+                ("subnet", "vpc_config"),
+                ("security group", "vpc_config"),
+                ("vpc", "vpc_config"),
+                ("memorysize", "memory"),
+                ("ephemeral", "ephemeral_storage"),
+                ("timeout", "timeout"),
+                ("runtime", "runtime"),
+                ("environment", "env"),
+                ("description", "description"),
+                ("architecture", "architecture"),
+            ]
+            .into_iter()
+            .find_map(|(phrase, attribute)| says(phrase).then_some(attribute)),
+            _ => None,
+        }
+    }
+}
+
+/// The services disagree about the name of a refusal for lack of permission.
+pub(crate) fn is_access_denied(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDenied"
+            | "AccessDeniedException"
+            | "UnauthorizedOperation"
+            | "AuthorizationError"
+            | "AWS.SimpleQueueService.AccessDenied"
+    )
 }
 
 /// Lambda's `StateReasonCode` and `LastUpdateStatusReasonCode`, as far as they point to something that users write.

@@ -150,6 +150,8 @@ pub enum DriftKind {
     LogGroupMissing,
     QueueMissing,
     QueueUnencrypted,
+    /// The queue keeps messages for another time than it would be made with.
+    QueueChanged,
     /// The queue is there, but the served version does not send to it.
     QueueNotWired,
 }

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod read;
 pub mod retry;
 pub mod role;
+mod snapshot;
 pub mod tags;
 pub mod version;
 pub mod wait;
@@ -36,11 +37,11 @@ pub mod wanted;
 
 pub use converge::converge;
 pub use destroy::destroy;
-pub use error::DeployError;
+pub use error::{DeployError, Refusal};
 pub use found::{Configuration, Drift, DriftKind, Found, FoundLogGroup, FoundQueue, FoundRole};
 pub use function::code_location;
 pub use operation::Operation;
-pub use read::read;
+pub use read::{read, remnants};
 pub use wanted::{Architecture, Role, Vpc, Wanted};
 
 /// AWS clients of one account and region, with the facts that ARNs are made of.
@@ -65,7 +66,7 @@ pub struct Aws {
 pub enum Mode {
     /// Nothing is known: a finished function of that name is refused, an unfinished one is adopted.
     Create,
-    /// The function is known: it is brought to what is wanted, from whatever an earlier run left.
+    /// The function is known: it is brought to what is wanted from whatever is there, and made anew if it is gone.
     Update,
 }
 
@@ -105,6 +106,6 @@ pub struct Deployed {
 #[derive(Debug)]
 pub struct Failed {
     /// `None` if nothing was made: there is nothing to remember or to clean up.
-    pub partial: Option<Deployed>,
+    pub partial: Option<Box<Deployed>>,
     pub error: DeployError,
 }

@@ -24,6 +24,13 @@ pub fn role_name(function_name: &str, region: &str) -> String {
     format!("{head}-{hash}")
 }
 
+/// Whether an ARN is of the role that is made for the function; whose account it names does not matter, there is only one.
+pub fn is_role_of(role_arn: &str, function_name: &str, region: &str) -> bool {
+    role_arn
+        .split_once(":role/")
+        .is_some_and(|(_, name)| name == role_name(function_name, region))
+}
+
 /// `/aws/lambda/<function>`: where Lambda logs to when nothing else is configured.
 pub fn log_group_name(function_name: &str) -> String {
     format!("/aws/lambda/{function_name}")

@@ -10,6 +10,9 @@ use super::DeployError;
 /// How long a call that is under way may still take after the user interrupted: its answer says what exists now.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a read may be throttled.
+const READING: Duration = Duration::from_secs(600);
+
 /// Bounds of one operation.
 #[derive(Clone, Debug)]
 pub struct Operation {
@@ -27,6 +30,11 @@ impl Operation {
             started,
             deadline: started + timeout,
         }
+    }
+
+    /// Bounds of a read, which Terraform gives no time limit: only throttling can make one long.
+    pub(crate) fn reading() -> Self {
+        Self::new(CancellationToken::new(), READING)
     }
 
     /// # Errors

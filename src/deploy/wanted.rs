@@ -1,9 +1,7 @@
 //! What is wanted, as plain values: validated by the caller, compared and applied here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-use serde_json::Value;
 
 /// Everything that [`converge`](super::converge()) brings about for one function.
 #[derive(Clone)]
@@ -88,17 +86,6 @@ impl Architecture {
 /// Where the function's network interfaces are; sets, so order and repetition mean nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vpc {
-    pub subnet_ids: std::collections::BTreeSet<String>,
-    pub security_group_ids: std::collections::BTreeSet<String>,
-}
-
-/// Whether two JSON texts say the same, whatever their spacing and key order. Texts that are not JSON are compared as text.
-pub fn same_json(a: &str, b: &str) -> bool {
-    match (
-        serde_json::from_str::<Value>(a),
-        serde_json::from_str::<Value>(b),
-    ) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
+    pub subnet_ids: BTreeSet<String>,
+    pub security_group_ids: BTreeSet<String>,
 }
