@@ -1,3 +1,48 @@
 //! Runs an unmodified MCP stdio server inside AWS Lambda and answers every event with it.
+//!
+//! # Layout, as an event travels
+//!
+//! - [`launch`]: how the function says which server it runs. The one part that the provider shares.
+//! - `run`: the loop: next event, answer, next event.
+//! - `runtime_api`: Lambda's HTTP interface to its runtimes.
+//! - `event`: what kind of event it is, and what it asks for.
+//! - `serve`: what each kind of event is owed, whatever the server does.
+//! - `era`: what a message needs to cross from one era of MCP to the other.
+//! - `session`: the conversation with the server: handshake, calls, cancellation, restart.
+//! - `child`, `environment`: the server's process, and what it sees of the function's environment.
+//! - `jsonrpc`, `json`: messages whose parts stay raw text.
+//! - `error`, `log`: what is told when something goes wrong, and to whom.
+//!
+//! # Invariants
+//!
+//! - Every event gets an answer before Lambda ends the function, and a JSON-RPC answer carries its caller's id.
+//! - Arguments and results are passed on as the text they came as.
+//! - One thread, and one place where it sleeps: on all of the server's pipes and the Runtime API at once.
+//! - A call that was written to a server is never written to a second one.
 
 pub mod launch;
+
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
+mod era;
+#[cfg(target_os = "linux")]
+mod error;
+#[cfg(target_os = "linux")]
+mod event;
+#[cfg(target_os = "linux")]
+mod json;
+#[cfg(target_os = "linux")]
+mod jsonrpc;
+#[cfg(target_os = "linux")]
+mod log;
+#[cfg(target_os = "linux")]
+pub mod run;
+#[cfg(target_os = "linux")]
+mod runtime_api;
+#[cfg(target_os = "linux")]
+mod serve;
+#[cfg(target_os = "linux")]
+mod session;

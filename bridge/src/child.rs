@@ -1,0 +1,573 @@
+//! The MCP server's process: started in a group of its own, spoken to without ever blocking, and ended for certain.
+//!
+//! Enters: lines for its stdin. Leaves: whole lines of its stdout and stderr, and how it ended. Refuses to wait: every read and write is non-blocking, and
+//! [`Child::wait`] is the one place where the bridge sleeps, on all of the process's pipes at once, so that neither side can stall the other.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{self, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::Ended;
+
+/// The longest line of stdout that is kept. Lambda carries no answer above 6 MB, so a longer line can only be told of.
+pub(crate) const MAX_LINE: usize = 64 * 1024 * 1024;
+/// A stderr line is logged in pieces of at most this size, below what CloudWatch takes as one event.
+const MAX_LOG_LINE: usize = 64 * 1024;
+/// How much of the end of stderr is kept for error texts.
+const TAIL: usize = 4 * 1024;
+/// Room in each pipe, so that a large message needs few turns.
+const PIPE_SIZE: libc::c_int = 1024 * 1024;
+/// How much is read from a pipe in one go.
+const CHUNK: usize = 64 * 1024;
+/// How long an end that was not announced by a closed pipe can stay unseen.
+const LIVENESS_STEP: Duration = Duration::from_millis(50);
+
+/// A running (or just ended) server process.
+#[derive(Debug)]
+pub(crate) struct Child {
+    process: process::Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    outbox: Vec<u8>,
+    written: usize,
+    out_lines: Lines,
+    err_lines: Lines,
+    tail: Vec<u8>,
+    ended: Option<Ended>,
+}
+
+/// One line of stdout.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    Text(Vec<u8>),
+    /// A line of more than [`MAX_LINE`] bytes was dropped.
+    TooLong,
+}
+
+impl Child {
+    /// Starts `argv` with exactly `environment`, in `directory` or else where the bridge is.
+    ///
+    /// The process leads a process group, so that whatever it starts can be ended with it, and the kernel kills it when the bridge dies.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error: program not found, not executable, no such directory.
+    pub(crate) fn spawn(
+        argv: &[String],
+        environment: &BTreeMap<OsString, OsString>,
+        directory: Option<&Path>,
+    ) -> io::Result<Self> {
+        let (program, arguments) = argv
+            .split_first()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        if let Some(directory) = directory {
+            // Else the error would read as if the program were missing.
+            if !directory.is_dir() {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!(
+                        "its working directory {} does not exist",
+                        directory.display()
+                    ),
+                ));
+            }
+        }
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(environment)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(directory) = directory {
+            command.current_dir(directory);
+        }
+        // SAFETY: getpid cannot fail and touches no memory.
+        let bridge = unsafe { libc::getpid() };
+        // SAFETY: between fork and exec only prctl and getppid are called, both async-signal-safe, and no memory is allocated.
+        unsafe {
+            command.pre_exec(move || {
+                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                // The bridge may have died before the line above.
+                if libc::getppid() != bridge {
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                }
+                Ok(())
+            });
+        }
+        let mut process = command.spawn()?;
+        let (stdin, stdout, stderr) = (
+            process.stdin.take(),
+            process.stdout.take(),
+            process.stderr.take(),
+        );
+        for fd in [
+            stdin.as_ref().map(AsRawFd::as_raw_fd),
+            stdout.as_ref().map(AsRawFd::as_raw_fd),
+            stderr.as_ref().map(AsRawFd::as_raw_fd),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            // SAFETY: the descriptor is open and owned by this struct. A refused pipe size only costs speed.
+            unsafe {
+                let flags = libc::fcntl(fd, libc::F_GETFL);
+                if libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                libc::fcntl(fd, libc::F_SETPIPE_SZ, PIPE_SIZE);
+            }
+        }
+        Ok(Self {
+            process,
+            stdin,
+            stdout,
+            stderr,
+            outbox: Vec::new(),
+            written: 0,
+            out_lines: Lines::new(MAX_LINE),
+            err_lines: Lines::new(MAX_LOG_LINE),
+            tail: Vec::new(),
+            ended: None,
+        })
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Queues a line, which must end in a line break, and writes as much as the pipe takes at once.
+    pub(crate) fn send(&mut self, line: Vec<u8>) {
+        if self.outbox.is_empty() {
+            self.outbox = line;
+        } else {
+            self.outbox.extend_from_slice(&line);
+        }
+        self.write();
+    }
+
+    /// The next whole line of stdout that has been read.
+    pub(crate) fn next_line(&mut self) -> Option<Line> {
+        self.out_lines.next()
+    }
+
+    /// The next line of stderr that has been read, lossily decoded; long ones in pieces.
+    pub(crate) fn next_log_line(&mut self) -> Option<String> {
+        let line = match self.err_lines.next_piece(self.stderr.is_none())? {
+            Line::Text(line) => line,
+            Line::TooLong => return self.next_log_line(),
+        };
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// The end of stderr, at most 4 KB, in whole characters.
+    pub(crate) fn stderr_tail(&self) -> String {
+        String::from_utf8_lossy(&self.tail)
+            .trim_matches(|c: char| c == char::REPLACEMENT_CHARACTER || c.is_whitespace())
+            .to_owned()
+    }
+
+    /// Sleeps until a pipe of the process or `other` has news, the process has ended, or `until` has come; then moves all bytes that can be moved.
+    /// Returns whether `other` can be read. Without a child it only watches `other`: see [`wait_readable`].
+    pub(crate) fn wait(&mut self, other: Option<RawFd>, until: Option<Instant>) -> bool {
+        // While someone waits for an answer, an end that closes no pipe (a grandchild holds it open) must be seen too.
+        let step = if other.is_none() {
+            Some(Instant::now() + LIVENESS_STEP)
+        } else {
+            None
+        };
+        let until = match (until, step) {
+            (Some(until), Some(step)) => Some(until.min(step)),
+            (until, step) => until.or(step),
+        };
+        let want_write = self.stdin.as_ref().filter(|_| !self.outbox.is_empty());
+        let mut fds = [
+            poll_fd(other, libc::POLLIN),
+            poll_fd(self.stdout.as_ref().map(AsRawFd::as_raw_fd), libc::POLLIN),
+            poll_fd(self.stderr.as_ref().map(AsRawFd::as_raw_fd), libc::POLLIN),
+            poll_fd(want_write.map(AsRawFd::as_raw_fd), libc::POLLOUT),
+        ];
+        poll(&mut fds, until);
+        if fds[3].revents != 0 {
+            self.write();
+        }
+        if fds[1].revents != 0 {
+            self.read_stdout();
+        }
+        if fds[2].revents != 0 {
+            self.read_stderr();
+        }
+        fds[0].revents != 0
+    }
+
+    /// How the process ended, if it has. What it left in its group is killed, so that nothing outlives it, and its last output is read.
+    pub(crate) fn ended(&mut self) -> Option<Ended> {
+        if self.ended.is_none() && self.has_exited() {
+            self.reap();
+        }
+        self.ended
+    }
+
+    /// Whether stdout is closed: no answer can come any more.
+    pub(crate) fn stdout_closed(&self) -> bool {
+        self.stdout.is_none()
+    }
+
+    /// Kills the process and its group at once.
+    pub(crate) fn kill(&mut self) {
+        if self.ended.is_none() {
+            self.signal_group(libc::SIGKILL);
+            self.reap();
+        }
+    }
+
+    /// Ends the process as MCP asks for: close its stdin, wait `grace`, terminate its group, wait `grace`, kill. Its output is drained meanwhile.
+    pub(crate) fn shut_down(&mut self, grace: Duration) {
+        self.stdin = None;
+        self.outbox.clear();
+        for signal in [None, Some(libc::SIGTERM)] {
+            if let Some(signal) = signal {
+                self.signal_group(signal);
+            }
+            if self.wait_for_end(grace) {
+                return;
+            }
+        }
+        self.kill();
+    }
+
+    /// Waits up to `limit` for the process to end, draining its pipes. Returns whether it has.
+    pub(crate) fn wait_for_end(&mut self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while self.ended().is_none() {
+            let now = Instant::now();
+            if now >= until {
+                return false;
+            }
+            // Ends are polled for: with both pipes closed nothing else announces them.
+            self.wait(None, Some(until.min(now + Duration::from_millis(5))));
+            while self.out_lines.next().is_some() {}
+        }
+        true
+    }
+
+    fn write(&mut self) {
+        let Some(stdin) = &mut self.stdin else {
+            self.outbox.clear();
+            self.written = 0;
+            return;
+        };
+        while self.written < self.outbox.len() {
+            match stdin.write(&self.outbox[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Nobody reads it any more; the end of the process, or its silence, tells the rest.
+                Err(_) => {
+                    self.stdin = None;
+                    break;
+                }
+            }
+        }
+        self.outbox = Vec::new();
+        self.written = 0;
+    }
+
+    fn read_stdout(&mut self) {
+        if let Some(stdout) = &mut self.stdout
+            && !self.out_lines.fill(stdout).0
+        {
+            self.stdout = None;
+        }
+    }
+
+    fn read_stderr(&mut self) {
+        let Some(stderr) = &mut self.stderr else {
+            return;
+        };
+        let (open, new) = self.err_lines.fill(stderr);
+        self.tail.extend_from_slice(new);
+        if self.tail.len() > TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+        }
+        if !open {
+            self.stderr = None;
+        }
+    }
+
+    /// Looks without reaping: the zombie keeps the process group's id from being given to anyone else until the group is killed.
+    fn has_exited(&self) -> bool {
+        // SAFETY: waitid writes into `info`, which is large enough and zeroed; WNOWAIT leaves the child to be reaped by `reap`.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            libc::waitid(libc::P_PID, self.pid(), &raw mut info, flags) == 0 && info.si_pid() != 0
+        }
+    }
+
+    fn reap(&mut self) {
+        self.signal_group(libc::SIGKILL);
+        let ended = match self.process.wait() {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(status), _) => Ended::Exited { status },
+                (None, Some(signal)) => Ended::Killed { signal },
+                (None, None) => Ended::ClosedStdout,
+            },
+            Err(_) => Ended::ClosedStdout,
+        };
+        self.ended = Some(ended);
+        // What it wrote last is still in the pipes. A process that left the group may hold them open, so only what is there is read.
+        self.read_stdout();
+        self.read_stderr();
+        self.stdin = None;
+    }
+
+    fn signal_group(&self, signal: libc::c_int) {
+        let Ok(group) = libc::pid_t::try_from(self.pid()) else {
+            return;
+        };
+        // SAFETY: the group's leader has not been reaped (see `has_exited`), so the id is still this group's.
+        unsafe {
+            libc::kill(-group, signal);
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sleeps until `fd` can be read.
+pub(crate) fn wait_readable(fd: RawFd) {
+    poll(&mut [poll_fd(Some(fd), libc::POLLIN)], None);
+}
+
+fn poll_fd(fd: Option<RawFd>, events: libc::c_short) -> libc::pollfd {
+    // poll(2) skips negative descriptors.
+    libc::pollfd {
+        fd: fd.unwrap_or(-1),
+        events,
+        revents: 0,
+    }
+}
+
+fn poll(fds: &mut [libc::pollfd], until: Option<Instant>) {
+    loop {
+        let timeout = until.map_or(-1, |until| {
+            let left = until.saturating_duration_since(Instant::now());
+            // Rounded up: waking early would spin.
+            libc::c_int::try_from(left.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX)
+        });
+        // SAFETY: the slice is valid for its length, and all descriptors in it are open or negative.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) };
+        if ready >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}
+
+/// Bytes of a pipe, cut into lines.
+#[derive(Debug)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where the first line that has not been given out begins.
+    start: usize,
+    /// Up to where no line break was found.
+    searched: usize,
+    limit: usize,
+    /// The rest of a line over the limit is being dropped.
+    skipping: bool,
+}
+
+impl Lines {
+    fn new(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            searched: 0,
+            limit,
+            skipping: false,
+        }
+    }
+
+    /// Reads what is there, up to some megabytes. Returns whether the pipe is still open, and the bytes that are new.
+    fn fill(&mut self, pipe: &mut impl Read) -> (bool, &[u8]) {
+        // `read_to_end` keeps what it read when it then meets the empty pipe, which is the usual end here.
+        const MOST: usize = 4 * 1024 * 1024;
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.searched -= self.start;
+            self.start = 0;
+        }
+        self.bytes.reserve(CHUNK);
+        let before = self.bytes.len();
+        let open = match pipe.take(MOST as u64).read_to_end(&mut self.bytes) {
+            Ok(count) => count == MOST,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        (open, &self.bytes[before..])
+    }
+
+    /// The next whole line, without its line break and a carriage return before it. What follows the last line break stays.
+    fn next(&mut self) -> Option<Line> {
+        loop {
+            let Some(end) = self.line_break() else {
+                self.searched = self.bytes.len();
+                if self.bytes.len() - self.start > self.limit {
+                    let first = !self.skipping;
+                    self.skipping = true;
+                    self.clear();
+                    if first {
+                        return Some(Line::TooLong);
+                    }
+                } else if self.start == self.bytes.len() {
+                    self.clear();
+                }
+                return None;
+            };
+            let line = self.cut(end);
+            if self.skipping {
+                self.skipping = false;
+                continue;
+            }
+            return Some(Line::Text(line));
+        }
+    }
+
+    /// Like [`Lines::next`], but gives out the last line without its break when the pipe is `closed`, and a line over the limit in pieces.
+    fn next_piece(&mut self, closed: bool) -> Option<Line> {
+        let end = self.line_break();
+        let length = end.unwrap_or(self.bytes.len()) - self.start;
+        if length > self.limit {
+            let piece = self.bytes[self.start..self.start + self.limit].to_vec();
+            self.start += self.limit;
+            self.searched = self.start;
+            return Some(Line::Text(piece));
+        }
+        match end {
+            Some(end) => Some(Line::Text(self.cut(end))),
+            None if closed && length > 0 => {
+                let rest = self.bytes[self.start..].to_vec();
+                self.clear();
+                Some(Line::Text(rest))
+            }
+            None => {
+                self.searched = self.bytes.len();
+                None
+            }
+        }
+    }
+
+    /// The position of the next line break.
+    fn line_break(&self) -> Option<usize> {
+        let rest = &self.bytes[self.searched..];
+        // SAFETY: the range is the slice's own; libc's search looks at many bytes at a time, which counts in lines of megabytes.
+        let found = unsafe { libc::memchr(rest.as_ptr().cast(), i32::from(b'\n'), rest.len()) };
+        (!found.is_null()).then(|| self.searched + (found as usize - rest.as_ptr() as usize))
+    }
+
+    /// Takes the line that ends before the break at `end`. The usual case, one large line and nothing behind it, moves no byte.
+    fn cut(&mut self, end: usize) -> Vec<u8> {
+        let mut line = if self.start == 0 && end >= CHUNK {
+            let rest = self.bytes.split_off(end + 1);
+            let mut line = std::mem::replace(&mut self.bytes, rest);
+            line.pop();
+            self.searched = 0;
+            line
+        } else {
+            let line = self.bytes[self.start..end].to_vec();
+            self.start = end + 1;
+            self.searched = self.start;
+            line
+        };
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        line
+    }
+
+    fn clear(&mut self) {
+        self.start = 0;
+        self.searched = 0;
+        // A buffer that one huge line blew up is given back.
+        if self.bytes.capacity() > 4 * CHUNK {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `chunks` one read at a time and collects what comes out after each.
+    fn cut(limit: usize, chunks: &[&[u8]]) -> Vec<Line> {
+        let mut lines = Lines::new(limit);
+        let mut out = Vec::new();
+        for mut chunk in chunks.iter().copied() {
+            lines.fill(&mut chunk);
+            while let Some(line) = lines.next() {
+                out.push(line);
+            }
+        }
+        out
+    }
+
+    fn text(text: &[u8]) -> Line {
+        Line::Text(text.to_vec())
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_arrive() {
+        let whole = b"{\"a\":1}\r\n\n\xff\xfe\nlast".as_slice();
+        let expected = [text(b"{\"a\":1}"), text(b""), text(b"\xff\xfe")];
+        assert_eq!(cut(100, &[whole]), expected);
+        let bytes: Vec<&[u8]> = whole.chunks(1).collect();
+        assert_eq!(cut(100, &bytes), expected);
+    }
+
+    #[test]
+    fn a_huge_line_is_whole_and_what_follows_it_too() {
+        let huge = vec![b'x'; 3 * CHUNK];
+        let mut input = huge.clone();
+        input.extend_from_slice(b"\nnext\n");
+        assert_eq!(cut(MAX_LINE, &[&input]), [text(&huge), text(b"next")]);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_told_of_once_and_the_next_one_is_read() {
+        assert_eq!(
+            cut(8, &[b"aaaaaaaaaa", b"bbbbbbbbbb", b"bb\nok\n"]),
+            [Line::TooLong, text(b"ok")]
+        );
+    }
+
+    #[test]
+    fn log_lines_come_in_pieces_and_the_last_one_without_its_break() {
+        let mut lines = Lines::new(4);
+        lines.fill(&mut b"abcdefghij\nk".as_slice());
+        let mut pieces = Vec::new();
+        while let Some(piece) = lines.next_piece(true) {
+            pieces.push(piece);
+        }
+        assert_eq!(
+            pieces,
+            [text(b"abcd"), text(b"efgh"), text(b"ij"), text(b"k")]
+        );
+    }
+}

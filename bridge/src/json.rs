@@ -1,0 +1,189 @@
+//! JSON objects cut into raw members: reads and edits the outermost level, and leaves every value's text as it was sent.
+//!
+//! Enters: JSON text. Leaves: the same text, member by member. Refuses: text that is not one JSON object. Numbers, key order and string escapes survive
+//! untouched because nothing below the outermost level is ever parsed into values and written again.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of one JSON object, in the order in which they were written.
+#[derive(Debug, Default)]
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// A member's name, borrowed from the text unless it holds an escape.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Object<'a> {
+    /// Cuts `text` into members; `None` when it is not exactly one JSON object in UTF-8.
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok()
+    }
+
+    /// The raw text of member `key`. Where a key was given twice the last one counts, as in most JSON readers.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    /// Like [`Object::get`], borrowed from the text that was parsed; `None` also for a member that was set since.
+    pub(crate) fn get_borrowed(&self, key: &str) -> Option<&'a str> {
+        match self.0.iter().rev().find(|(name, _)| name == key) {
+            Some((_, Cow::Borrowed(value))) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether there is no member.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of the members.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_ref())
+    }
+
+    /// Removes every member named `key`; says whether there was one.
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(name, _)| name != key);
+        self.0.len() != before
+    }
+
+    /// Keeps the members whose name `keep` accepts.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
+    /// Gives member `key` the raw JSON text `value`, in its old place or at the end.
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Cow<'a, str>>) {
+        let value = value.into();
+        match self.0.iter_mut().rev().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((Cow::Borrowed(key), value)),
+        }
+    }
+
+    /// Appends the object's JSON text to `out`.
+    pub(crate) fn write(&self, out: &mut String) {
+        out.push('{');
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(&quote(name));
+            out.push(':');
+            out.push_str(value);
+        }
+        out.push('}');
+    }
+
+    /// The object's JSON text.
+    pub(crate) fn to_text(&self) -> String {
+        let mut out = String::with_capacity(
+            self.0
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 4)
+                .sum::<usize>()
+                + 2,
+        );
+        self.write(&mut out);
+        out
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut members = Vec::with_capacity(map.size_hint().unwrap_or(4));
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    let value = map.next_value::<&'de RawValue>()?;
+                    members.push((name.0, Cow::Borrowed(value.get())));
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Cuts a JSON array into the raw texts of its elements; `None` when `text` is not an array.
+pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    Some(elements.into_iter().map(RawValue::get).collect())
+}
+
+/// The value of a JSON string; `None` when `text` is no string.
+pub(crate) fn string(text: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(text)
+        .ok()
+        .map(|text| text.0)
+}
+
+/// `text` as a JSON string literal.
+pub(crate) fn quote(text: &str) -> String {
+    // Cannot fail: strings serialise into memory.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// Whether `text` is a JSON integer, digits only: JSON-RPC ids are strings or integers.
+pub(crate) fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_edited_keeps_its_text() {
+        let text = br#"{ "a" : 1.0e400, "\u0062": [ 1 , 2 ], "c": "\ud83d\u0020" }"#;
+        let object = Object::parse(text).expect("an object");
+        assert_eq!(
+            object.to_text(),
+            r#"{"a":1.0e400,"b":[ 1 , 2 ],"c":"\ud83d\u0020"}"#
+        );
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts_and_both_are_removed() {
+        let mut object = Object::parse(br#"{"a":1,"b":2,"a":3}"#).expect("an object");
+        assert_eq!(object.get("a"), Some("3"));
+        assert!(object.remove("a"));
+        object.set("c", "null");
+        assert_eq!(object.to_text(), r#"{"b":2,"c":null}"#);
+    }
+
+    #[test]
+    fn only_one_whole_object_is_accepted() {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "null",
+            "{",
+            "{} {}",
+            "{\"a\":}",
+            "\u{feff}{}",
+        ] {
+            assert!(Object::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_none());
+    }
+}

@@ -1,0 +1,499 @@
+//! Lambda's Runtime API, spoken directly: HTTP/1.1 over one kept-alive connection to an address of the execution environment itself.
+//!
+//! Enters: `AWS_LAMBDA_RUNTIME_API`. Leaves: invocations, one at a time. Refuses: responses that are not HTTP/1.1 with a length or in chunks. There is no
+//! timeout: the environment is frozen while the next event is awaited. Source: AWS Lambda Developer Guide, "Using the Lambda runtime API".
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The largest answer that Lambda takes, in bytes. Larger ones it replaces by an error of its own that names no request.
+pub(crate) const MAX_ANSWER: usize = 6_291_556;
+/// A response's head may not be longer: the client context in it is at most 3.5 KB.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long an invocation is served that came without a deadline: the longest that Lambda has.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(900);
+
+/// The connection to the Runtime API.
+#[derive(Debug)]
+pub(crate) struct RuntimeApi {
+    address: SocketAddr,
+    connection: Option<TcpStream>,
+    /// The connection has carried a whole exchange, so its end says nothing about the next one.
+    reused: bool,
+}
+
+/// One event to be answered.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) request_id: String,
+    /// When Lambda ends the function.
+    pub(crate) deadline: Instant,
+    pub(crate) client_context: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Response {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Response {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl RuntimeApi {
+    /// Reads the address; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// A sentence when `address` is not `ip:port`.
+    pub(crate) fn new(address: &str) -> Result<Self, String> {
+        let parsed = match address.strip_prefix("localhost:") {
+            Some(port) => port
+                .parse()
+                .ok()
+                .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            None => address.parse().ok(),
+        };
+        let address = parsed.ok_or_else(|| format!("AWS_LAMBDA_RUNTIME_API is `{address}`, which is no address of the form 127.0.0.1:9001"))?;
+        Ok(Self {
+            address,
+            connection: None,
+            reused: false,
+        })
+    }
+
+    /// Asks for the next event and returns the descriptor that becomes readable when it is there. [`RuntimeApi::next`] then takes it.
+    pub(crate) fn ask_next(&mut self) -> io::Result<RawFd> {
+        let head = format!(
+            "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: {}\r\n\r\n",
+            self.address
+        );
+        if self.send(head.as_bytes(), &[]).is_err() && self.reused {
+            self.connection = None;
+        }
+        match &self.connection {
+            Some(connection) => Ok(connection.as_raw_fd()),
+            None => {
+                self.send(head.as_bytes(), &[])?;
+                self.connection
+                    .as_ref()
+                    .map(AsRawFd::as_raw_fd)
+                    .ok_or_else(|| io::ErrorKind::NotConnected.into())
+            }
+        }
+    }
+
+    /// Takes the event that was asked for. `None` when the connection was closed instead: ask again.
+    ///
+    /// # Errors
+    ///
+    /// The Runtime API is gone, or answered something else than an event: the bridge cannot go on.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Invocation>> {
+        let reused = self.reused;
+        let response = match self.receive() {
+            Ok(response) => response,
+            Err(error) if reused && error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if response.status != 200 {
+            return Err(io::Error::other(format!(
+                "the Runtime API answered the request for the next event with status {}",
+                response.status
+            )));
+        }
+        let request_id = response
+            .header("Lambda-Runtime-Aws-Request-Id")
+            .ok_or_else(|| io::Error::other("the Runtime API sent an event without a request id"))?
+            .to_owned();
+        let left = response
+            .header("Lambda-Runtime-Deadline-Ms")
+            .and_then(|millis| millis.parse().ok())
+            .map_or(LONGEST_INVOCATION, |millis| {
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                Duration::from_millis(millis).saturating_sub(now)
+            });
+        let client_context = response
+            .header("Lambda-Runtime-Client-Context")
+            .map(str::to_owned)
+            .filter(|context| !context.is_empty());
+        Ok(Some(Invocation {
+            request_id,
+            deadline: Instant::now() + left.min(LONGEST_INVOCATION),
+            client_context,
+            body: response.body,
+        }))
+    }
+
+    /// Answers an event with the concatenation of `parts`.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuntimeApi::post`].
+    pub(crate) fn respond(
+        &mut self,
+        request_id: &str,
+        parts: &[&[u8]],
+    ) -> io::Result<Result<(), String>> {
+        self.post(&format!("/invocation/{request_id}/response"), "", parts)
+    }
+
+    /// Answers an event with a function error.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuntimeApi::post`].
+    pub(crate) fn fail(
+        &mut self,
+        request_id: &str,
+        error_type: &str,
+        message: &str,
+    ) -> io::Result<Result<(), String>> {
+        self.post(
+            &format!("/invocation/{request_id}/error"),
+            &error_header(error_type),
+            &[&error_body(error_type, message)],
+        )
+    }
+
+    /// Tells Lambda that the function cannot start.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuntimeApi::post`].
+    pub(crate) fn fail_init(
+        &mut self,
+        error_type: &str,
+        message: &str,
+    ) -> io::Result<Result<(), String>> {
+        self.post(
+            "/init/error",
+            &error_header(error_type),
+            &[&error_body(error_type, message)],
+        )
+    }
+
+    /// Posts and reads the answer. The inner error is Lambda's refusal of this one message.
+    ///
+    /// # Errors
+    ///
+    /// The Runtime API is gone, or asks the runtime to end (5xx).
+    fn post(
+        &mut self,
+        path: &str,
+        extra_head: &str,
+        parts: &[&[u8]],
+    ) -> io::Result<Result<(), String>> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let head = format!(
+            "POST /2018-06-01/runtime{path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{extra_head}\r\n",
+            self.address
+        );
+        let reused = self.reused;
+        let response = match self
+            .send(head.as_bytes(), parts)
+            .and_then(|()| self.receive())
+        {
+            Ok(response) => response,
+            // The platform closed an idle connection. If it did get the message, it answers the second one with a refusal, which does no harm.
+            Err(_) if reused => {
+                self.connection = None;
+                self.send(head.as_bytes(), parts)?;
+                self.receive()?
+            }
+            Err(error) => return Err(error),
+        };
+        match response.status {
+            200..=299 => Ok(Ok(())),
+            status @ 300..=499 => Ok(Err(format!(
+                "status {status}: {}",
+                String::from_utf8_lossy(&response.body).trim()
+            ))),
+            status => Err(io::Error::other(format!(
+                "the Runtime API answered with status {status}"
+            ))),
+        }
+    }
+
+    fn send(&mut self, head: &[u8], parts: &[&[u8]]) -> io::Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => {
+                let connection = TcpStream::connect(self.address)?;
+                connection.set_nodelay(true)?;
+                self.reused = false;
+                self.connection.insert(connection)
+            }
+        };
+        let mut slices: Vec<IoSlice<'_>> = std::iter::once(head)
+            .chain(parts.iter().copied())
+            .map(IoSlice::new)
+            .collect();
+        let mut left = slices.as_mut_slice();
+        while !left.is_empty() {
+            match connection.write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one whole response. `UnexpectedEof` means that not a byte of it came.
+    fn receive(&mut self) -> io::Result<Response> {
+        let connection = self
+            .connection
+            .as_mut()
+            .ok_or(io::ErrorKind::NotConnected)?;
+        let result = read_response(connection);
+        match &result {
+            Ok(response)
+                if response
+                    .header("Connection")
+                    .is_some_and(|value| value.eq_ignore_ascii_case("close")) =>
+            {
+                self.connection = None
+            }
+            Ok(_) => self.reused = true,
+            Err(_) => self.connection = None,
+        }
+        result
+    }
+}
+
+fn error_header(error_type: &str) -> String {
+    format!("Lambda-Runtime-Function-Error-Type: {error_type}\r\n")
+}
+
+fn error_body(error_type: &str, message: &str) -> Vec<u8> {
+    serde_json::json!({"errorMessage": message, "errorType": error_type, "stackTrace": []})
+        .to_string()
+        .into_bytes()
+}
+
+fn read_response(stream: &mut impl Read) -> io::Result<Response> {
+    let malformed = |what: &str| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the Runtime API sent {what}"),
+        )
+    };
+    let mut input = Vec::with_capacity(4096);
+    let head_end = loop {
+        if let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if input.len() > MAX_HEAD {
+            return Err(malformed("a head that is too long"));
+        }
+        let whole = input.is_empty();
+        match read_some(stream, &mut input) {
+            Err(error) if whole && error.kind() == io::ErrorKind::ConnectionReset => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(0) if whole => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Err(malformed("half a response")),
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let head = String::from_utf8_lossy(&input[..head_end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1.1 "))
+        .and_then(|line| line.get(..3)?.parse().ok())
+        .ok_or_else(|| malformed("no HTTP/1.1 status line"))?;
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect();
+    let mut response = Response {
+        status,
+        headers,
+        body: input.split_off(head_end),
+    };
+    if response
+        .header("Transfer-Encoding")
+        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+    {
+        response.body = read_chunked(stream, std::mem::take(&mut response.body))?;
+    } else {
+        let length: usize = match response.header("Content-Length") {
+            Some(length) => length
+                .parse()
+                .map_err(|_| malformed("an unreadable Content-Length"))?,
+            None if status == 204 => 0,
+            None => return Err(malformed("a response without a length")),
+        };
+        let body = &mut response.body;
+        body.reserve_exact(length.saturating_sub(body.len()));
+        while body.len() < length {
+            let missing = length - body.len();
+            if stream.take(missing as u64).read_to_end(body)? < missing {
+                return Err(malformed("half a response"));
+            }
+        }
+    }
+    Ok(response)
+}
+
+/// Decodes a chunked body of which `input` has been read.
+fn read_chunked(stream: &mut impl Read, mut input: Vec<u8>) -> io::Result<Vec<u8>> {
+    let malformed = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the Runtime API sent a malformed chunked response",
+        )
+    };
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let line_end = loop {
+            if let Some(offset) = input[at..].windows(2).position(|window| window == b"\r\n") {
+                break at + offset;
+            }
+            if read_some(stream, &mut input)? == 0 {
+                return Err(malformed());
+            }
+        };
+        let line = std::str::from_utf8(&input[at..line_end]).map_err(|_| malformed())?;
+        let size = usize::from_str_radix(line.split(';').next().unwrap_or("").trim(), 16)
+            .map_err(|_| malformed())?;
+        at = line_end + 2;
+        if size == 0 {
+            // The end: trailers, which nobody needs here, up to an empty line.
+            while !input[at..].starts_with(b"\r\n") {
+                match input[at..].windows(2).position(|window| window == b"\r\n") {
+                    Some(offset) => at += offset + 2,
+                    None => {
+                        if read_some(stream, &mut input)? == 0 {
+                            return Err(malformed());
+                        }
+                    }
+                }
+            }
+            return Ok(body);
+        }
+        let end = at
+            .checked_add(size)
+            .and_then(|end| end.checked_add(2))
+            .ok_or_else(malformed)?;
+        while input.len() < end {
+            if read_some(stream, &mut input)? == 0 {
+                return Err(malformed());
+            }
+        }
+        if &input[end - 2..end] != b"\r\n" {
+            return Err(malformed());
+        }
+        body.extend_from_slice(&input[at..end - 2]);
+        input.drain(..end);
+        at = 0;
+    }
+}
+
+fn read_some(stream: &mut impl Read, input: &mut Vec<u8>) -> io::Result<usize> {
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(count) => {
+                input.extend_from_slice(&chunk[..count]);
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives out one byte per read, the worst that a stream can do.
+    struct Dribble<'a>(&'a [u8]);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.len().min(buffer.len()).min(1);
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn read(text: &str) -> io::Result<Response> {
+        read_response(&mut Dribble(text.as_bytes()))
+    }
+
+    #[test]
+    fn both_ways_to_send_a_body_are_read() {
+        let plain = read(
+            "HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: a\r\nContent-Length: 5\r\n\r\nhello",
+        )
+        .expect("reads");
+        assert_eq!(
+            (
+                plain.status,
+                plain.header("Lambda-Runtime-Aws-Request-Id"),
+                plain.body.as_slice()
+            ),
+            (200, Some("a"), b"hello".as_slice())
+        );
+        let chunked = read("HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: t\r\n\r\n").expect("reads");
+        assert_eq!(
+            (chunked.status, chunked.body.as_slice()),
+            (202, b"hello".as_slice())
+        );
+    }
+
+    #[test]
+    fn a_connection_closed_before_the_response_is_told_apart_from_one_closed_within() {
+        assert_eq!(
+            read("").expect_err("empty").kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+        for half in [
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhe",
+        ] {
+            assert_eq!(
+                read(half).expect_err(half).kind(),
+                io::ErrorKind::InvalidData,
+                "{half}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_addresses_are_accepted() {
+        let address = |text: &str| RuntimeApi::new(text).map(|api| api.address.to_string());
+        assert_eq!(address("127.0.0.1:9001"), Ok("127.0.0.1:9001".to_owned()));
+        assert_eq!(address("localhost:80"), Ok("127.0.0.1:80".to_owned()));
+        assert_eq!(
+            address("169.254.100.1:9001"),
+            Ok("169.254.100.1:9001".to_owned())
+        );
+        assert_eq!(
+            address("runtime.example"),
+            Err("AWS_LAMBDA_RUNTIME_API is `runtime.example`, which is no address of the form 127.0.0.1:9001".to_owned())
+        );
+    }
+}

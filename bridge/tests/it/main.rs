@@ -1,0 +1,8 @@
+//! The bridge as Lambda runs it: the real binary and real servers behind a Runtime API of the test's own.
+
+mod contract;
+mod eras;
+mod lifecycle;
+mod requests;
+mod sandbox;
+mod supervision;
