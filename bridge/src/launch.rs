@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The function's environment variable that holds a [`ServerCommand`] as JSON.
 pub const ENV_SERVER: &str = "MCPLAMBDA_SERVER";
 
-/// Seconds that a server may take from its start to its first answer when [`ServerCommand::startup_timeout`] is not set.
+/// Seconds that an event waits for a starting server when [`ServerCommand::startup_timeout`] is not set.
 pub const DEFAULT_STARTUP_TIMEOUT: u32 = 60;
 
 /// How the bridge starts the MCP server, as JSON in the function's environment variable [`ENV_SERVER`].
@@ -27,7 +27,8 @@ pub struct ServerCommand {
     /// How long one server process lives.
     #[serde(default, skip_serializing_if = "ProcessScope::is_default")]
     pub process_scope: ProcessScope,
-    /// Seconds from the start of the server to its first answer, at least 1; [`DEFAULT_STARTUP_TIMEOUT`] when absent.
+    /// Seconds that an event waits for a server that is starting, at least 1; [`DEFAULT_STARTUP_TIMEOUT`] when absent. The function's own timeout ends the wait
+    /// too. Counted per event, because an environment that waits for its first event may be frozen for hours in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub startup_timeout: Option<u32>,
     /// Whether the server gets the execution role's credentials (the `AWS_ACCESS_KEY_ID` family and the container credential variables).

@@ -8,8 +8,9 @@
 //! - `event`: what kind of event it is, and what it asks for.
 //! - `serve`: what each kind of event is owed, whatever the server does.
 //! - `era`: what a message needs to cross from one era of MCP to the other.
-//! - `session`: the conversation with the server: handshake, calls, cancellation, restart.
-//! - `child`, `environment`: the server's process, and what it sees of the function's environment.
+//! - `session`: one server after another: started when needed, asked with a deadline, replaced when it no longer answers.
+//! - `conversation`: what is said to one server: handshake, requests, refusals.
+//! - `child`, `lines`, `environment`: the server's process, what it writes, and what it sees of the function's environment.
 //! - `jsonrpc`, `json`: messages whose parts stay raw text.
 //! - `error`, `log`: what is told when something goes wrong, and to whom.
 //!
@@ -25,6 +26,8 @@ pub mod launch;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
+mod conversation;
+#[cfg(target_os = "linux")]
 mod environment;
 #[cfg(target_os = "linux")]
 mod era;
@@ -36,6 +39,8 @@ mod event;
 mod json;
 #[cfg(target_os = "linux")]
 mod jsonrpc;
+#[cfg(target_os = "linux")]
+mod lines;
 #[cfg(target_os = "linux")]
 mod log;
 #[cfg(target_os = "linux")]

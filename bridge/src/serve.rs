@@ -15,13 +15,14 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::conversation::{Outcome, Reply};
 use crate::era::{self, CallerEra, Era};
 use crate::error::{CallError, server_error_sentence};
 use crate::event::{self, BadEvent, Event};
 use crate::json::{self, Object};
 use crate::jsonrpc::{ErrorObject, code, error_text};
 use crate::runtime_api::{Invocation, MAX_ANSWER};
-use crate::session::{Outcome, Reply, Session};
+use crate::session::Session;
 
 /// The answer to one event.
 #[derive(Debug)]
@@ -294,14 +295,22 @@ fn own_method(method: &str, caller: Era) -> Option<OwnMethod> {
     })
 }
 
-/// A caller's notification. MCP's own say something about a connection, which a function does not have; others are the server's business.
+/// MCP's own notifications from a client: each says something about a connection, which a function does not have.
+const CONNECTION_NOTIFICATIONS: [&str; 4] = [
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+];
+
+/// A caller's notification: dropped when it is about the connection, the server's business otherwise.
 fn pass_on_notification(
     session: &mut Session,
     method: &str,
     params: Option<&str>,
     deadline: Instant,
 ) {
-    if method.starts_with("notifications/") && !method.starts_with("notifications/vendor/") {
+    if CONNECTION_NOTIFICATIONS.contains(&method) {
         return;
     }
     let caller = match era::caller_era(params) {

@@ -289,8 +289,10 @@ fn events_in_chunks_and_connections_that_close_are_served() {
 
 #[test]
 fn a_slow_start_is_waited_for_by_the_first_event() {
-    // Longer than the bridge waits at init, so that the event is taken before the server is ready.
-    let mut sandbox = Sandbox::start(&misbehaving(&["slow-start=9.5"]));
+    // Longer than the bridge waits at init, so that the event is taken before the server is ready. The event has the whole startup timeout for itself.
+    let mut sandbox = Builder::new(&misbehaving(&["slow-start=11.5"]))
+        .server_key("startup_timeout", json!(10))
+        .start();
     sandbox.wait_for_log("the MCP server is still starting after");
     assert_eq!(sandbox.call_text("ok", "{}"), "ok");
 }
