@@ -1,0 +1,190 @@
+//! Overlay: the code of functions. moto keeps a hash of it; Invoke and `Code.Location` need the
+//! very bytes.
+//!
+//! Enters: the zip of CreateFunction or UpdateFunctionCode. Leaves: the zip on disk under its hash, and the
+//! unpacked tree. It refuses what Lambda refuses: what is no zip, over 50 MB, or over 250 MB unpacked.
+
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::validate::invalid;
+use crate::ids;
+use crate::reply::AwsError;
+
+/// A request with a zip in it may be this long (bytes); Lambda names the number in its refusal.
+pub(crate) const MAX_REQUEST: usize = 69_905_067;
+/// A zip in a request may be this long (bytes): Lambda quotas, "Deployment package (.zip file archive) size".
+const MAX_ZIP: usize = 50 * 1024 * 1024;
+/// Its content may be this long (bytes), same source.
+const MAX_UNZIPPED: u64 = 250 * 1024 * 1024;
+
+/// Code that was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// Base64 of the zip's SHA-256, as Lambda reports it.
+    pub(crate) sha256: String,
+    /// Hexadecimal; names the files on disk.
+    hex: String,
+}
+
+/// Everything that was uploaded, by hash.
+pub(crate) struct Codes {
+    directory: PathBuf,
+    unpacked: Mutex<HashMap<String, PathBuf>>,
+}
+
+impl Codes {
+    pub(crate) fn new(directory: PathBuf) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&directory)?;
+        Ok(Self {
+            directory,
+            unpacked: Mutex::default(),
+        })
+    }
+
+    /// Checks and keeps the base64 zip of a request.
+    ///
+    /// # Errors
+    ///
+    /// What Lambda answers for code that it does not take.
+    pub(crate) fn keep_base64(&self, zip_base64: &str) -> Result<Arc<Code>, AwsError> {
+        let zip = STANDARD.decode(zip_base64).map_err(|_| not_a_zip())?;
+        if zip.len() > MAX_ZIP {
+            return Err(AwsError::new(
+                413,
+                "RequestEntityTooLargeException",
+                format!(
+                    "Zip of {} bytes is larger than the {MAX_ZIP} bytes that a request may carry",
+                    zip.len()
+                ),
+            ));
+        }
+        self.keep(&zip)
+    }
+
+    /// Checks and keeps a zip.
+    ///
+    /// # Errors
+    ///
+    /// What Lambda answers for code that it does not take.
+    pub(crate) fn keep(&self, zip: &[u8]) -> Result<Arc<Code>, AwsError> {
+        if zip.is_empty() {
+            return Err(invalid("Uploaded file must be a non-empty zip"));
+        }
+        let archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|_| not_a_zip())?;
+        if archive.is_empty() {
+            return Err(invalid("Uploaded file must be a non-empty zip"));
+        }
+        if archive
+            .decompressed_size()
+            .is_some_and(|size| size > u128::from(MAX_UNZIPPED))
+        {
+            return Err(invalid(&format!(
+                "Unzipped size must be smaller than {MAX_UNZIPPED} bytes"
+            )));
+        }
+        let digest = Sha256::digest(zip);
+        let code = Code {
+            sha256: STANDARD.encode(digest),
+            hex: ids::hex(&digest),
+        };
+        let path = self.zip_path(&code);
+        if !path.exists() {
+            std::fs::write(&path, zip).map_err(|error| internal(&path, &error))?;
+        }
+        Ok(Arc::new(code))
+    }
+
+    /// The zip as it was uploaded.
+    pub(crate) fn zip(&self, code: &Code) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.zip_path(code))
+    }
+
+    fn zip_path(&self, code: &Code) -> PathBuf {
+        self.directory.join(format!("{}.zip", code.hex))
+    }
+
+    /// The directory with the unpacked code, as `/var/task` shows it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the entry that could not be unpacked.
+    pub(crate) fn unpacked(&self, code: &Code) -> Result<PathBuf, String> {
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = unpacked.get(&code.hex) {
+            return Ok(path.clone());
+        }
+        let path = self.directory.join(&code.hex);
+        let zip = self.zip(code).map_err(|error| error.to_string())?;
+        unpack(&zip, &path)?;
+        unpacked.insert(code.hex.clone(), path.clone());
+        Ok(path)
+    }
+}
+
+fn not_a_zip() -> AwsError {
+    invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
+}
+
+fn internal(path: &Path, error: &std::io::Error) -> AwsError {
+    AwsError::new(
+        500,
+        "ServiceException",
+        format!("local-aws: {}: {error}", path.display()),
+    )
+}
+
+/// Unpacks with the modes that the zip records and nothing of the umask: an entry that only its owner
+/// may read is one that the function cannot read.
+fn unpack(zip: &[u8], to: &Path) -> Result<(), String> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| error.to_string())?;
+    make_dir(to)?;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(|error| error.to_string())?;
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        let inside = entry
+            .enclosed_name()
+            .ok_or_else(|| format!("{name}: leads out of the package"))?;
+        let path = to.join(inside);
+        if entry.is_dir() {
+            make_dirs(to, &path)?;
+            continue;
+        }
+        make_dirs(to, path.parent().unwrap_or(to))?;
+        let mode = entry.unix_mode().map_or(0o644, |mode| mode & 0o777);
+        let failed = |error: std::io::Error| format!("{name}: {error}");
+        let mut content = Vec::new();
+        let is_symlink = entry.is_symlink();
+        entry.read_to_end(&mut content).map_err(failed)?;
+        if is_symlink {
+            let target = String::from_utf8(content).map_err(|_| format!("{name}: not a link"))?;
+            std::os::unix::fs::symlink(target, &path).map_err(failed)?;
+        } else {
+            std::fs::write(&path, content).map_err(failed)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+                .map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_dirs(root: &Path, path: &Path) -> Result<(), String> {
+    if path == root || path.is_dir() {
+        return Ok(());
+    }
+    make_dirs(root, path.parent().unwrap_or(root))?;
+    make_dir(path)
+}
+
+fn make_dir(path: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    std::fs::create_dir(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).map_err(failed)
+}
