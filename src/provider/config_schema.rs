@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 
 use super::config::{
-    self, AssumeRole, DEFAULT_MAX_RETRIES, Endpoints, ProviderConfig, check_account_id, check_endpoint,
-    check_external_id, check_policy, check_policy_arn, check_region, check_role_arn, check_session_word,
-    check_tag_key, parse_session_duration,
+    self, AssumeRole, DEFAULT_MAX_RETRIES, Endpoints, ProviderConfig, check_account_id,
+    check_endpoint, check_external_id, check_policy, check_policy_arn, check_region,
+    check_role_arn, check_session_word, check_tag_key, parse_session_duration,
 };
 use crate::plugin::{
-    Attr, Attribute, Block, Diagnostics, NestedBlock, Path, Schema, Validator, Value, ValueType, validators,
+    Attr, Attribute, Block, Diagnostics, NestedBlock, Path, Schema, Validator, Value, ValueType,
+    validators,
 };
 
 crate::model! {
@@ -228,15 +229,25 @@ fn text(description: impl Into<String>) -> Attribute {
 }
 
 fn account_ids(description: &str) -> Attribute {
-    Attribute::set(ValueType::String).optional().description(description).validate(validators::each(
-        checked_even_empty("must be an AWS account id of 12 digits", "Invalid account id", check_account_id),
-    ))
+    Attribute::set(ValueType::String)
+        .optional()
+        .description(description)
+        .validate(validators::each(checked_even_empty(
+            "must be an AWS account id of 12 digits",
+            "Invalid account id",
+            check_account_id,
+        )))
 }
 
 fn tags(description: &str) -> Attribute {
-    Attribute::map(ValueType::String).optional().description(description).validate(validators::each_key(
-        checked_even_empty("must be a tag key that AWS and this provider do not reserve", "Invalid tag key", check_tag_key),
-    ))
+    Attribute::map(ValueType::String)
+        .optional()
+        .description(description)
+        .validate(validators::each_key(checked_even_empty(
+            "must be a tag key that AWS and this provider do not reserve",
+            "Invalid tag key",
+            check_tag_key,
+        )))
 }
 
 /// A check of a text that is given; an empty one counts as not given.
@@ -245,7 +256,9 @@ fn checked(
     summary: &'static str,
     check: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
 ) -> Validator {
-    checked_even_empty(description, summary, move |text| if text.is_empty() { Ok(()) } else { check(text) })
+    checked_even_empty(description, summary, move |text| {
+        if text.is_empty() { Ok(()) } else { check(text) }
+    })
 }
 
 fn checked_even_empty(
@@ -267,8 +280,18 @@ pub fn validate(config: &ConfigModel, diagnostics: &mut Diagnostics) {
     let given = |attribute: &Attr<String>| attribute.as_str().is_some_and(|text| !text.is_empty());
     let absent = |attribute: &Attr<String>| attribute.is_null() || attribute.as_str() == Some("");
     let pairs = [
-        ("access_key", &config.access_key, "secret_key", &config.secret_key),
-        ("secret_key", &config.secret_key, "access_key", &config.access_key),
+        (
+            "access_key",
+            &config.access_key,
+            "secret_key",
+            &config.secret_key,
+        ),
+        (
+            "secret_key",
+            &config.secret_key,
+            "access_key",
+            &config.access_key,
+        ),
         ("token", &config.token, "access_key", &config.access_key),
     ];
     for (name, attribute, needed_name, needed) in pairs {
@@ -292,13 +315,21 @@ pub fn read(model: ConfigModel) -> Result<Option<ProviderConfig>, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     validate(&model, &mut diagnostics);
     let config = whole(model, &mut diagnostics);
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(config) }
+    if diagnostics.has_errors() {
+        Err(diagnostics)
+    } else {
+        Ok(config)
+    }
 }
 
 fn whole(model: ConfigModel, diagnostics: &mut Diagnostics) -> Option<ProviderConfig> {
     let mut roles = Vec::new();
     for (index, role) in list(model.assume_role)?.into_iter().enumerate() {
-        roles.push(assume_role_block(role, &Path::from("assume_role").index(index), diagnostics)?);
+        roles.push(assume_role_block(
+            role,
+            &Path::from("assume_role").index(index),
+            diagnostics,
+        )?);
     }
     Some(ProviderConfig {
         region: given(model.region)?,
@@ -336,13 +367,21 @@ fn whole(model: ConfigModel, diagnostics: &mut Diagnostics) -> Option<ProviderCo
     })
 }
 
-fn assume_role_block(role: AssumeRoleModel, path: &Path, diagnostics: &mut Diagnostics) -> Option<AssumeRole> {
+fn assume_role_block(
+    role: AssumeRoleModel,
+    path: &Path,
+    diagnostics: &mut Diagnostics,
+) -> Option<AssumeRole> {
     let duration = match given(role.duration)? {
         None => None,
         Some(text) => match config::parse_session_duration(&text) {
             Ok(duration) => Some(duration),
             Err(complaint) => {
-                diagnostics.attribute_error(path.attribute("duration"), "Invalid session duration", complaint);
+                diagnostics.attribute_error(
+                    path.attribute("duration"),
+                    "Invalid session duration",
+                    complaint,
+                );
                 None
             }
         },

@@ -19,7 +19,9 @@ fn path(attribute: Attribute) -> Path {
     match attribute {
         Attribute::Region => Path::from("region"),
         Attribute::Profile => Path::from("profile"),
-        Attribute::AssumeRole(index) => Path::from("assume_role").index(index).attribute("role_arn"),
+        Attribute::AssumeRole(index) => {
+            Path::from("assume_role").index(index).attribute("role_arn")
+        }
         Attribute::StsEndpoint => Path::from("endpoints.sts"),
         Attribute::AllowedAccountIds => Path::from("allowed_account_ids"),
         Attribute::ForbiddenAccountIds => Path::from("forbidden_account_ids"),
