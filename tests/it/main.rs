@@ -1,5 +1,7 @@
 //! Hermetic tests: nothing here needs a network, a tool beside Rust, or another test.
 
+mod agentcore_discover;
+mod agentcore_tool_schema;
 mod fake_sts;
 mod handshake_debug;
 mod handshake_end;
