@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     /// Lower-case names.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// The form's fields, decoded.
-    pub(crate) form: Vec<(String, String)>,
+    pub form: Vec<(String, String)>,
 }
 
 impl Request {
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         self.form
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(key, _)| key == name)
@@ -29,7 +29,7 @@ impl Request {
     }
 
     /// The access key that signed the request.
-    pub(crate) fn access_key(&self) -> Option<&str> {
+    pub fn access_key(&self) -> Option<&str> {
         self.header("authorization")?
             .split("Credential=")
             .nth(1)?
@@ -39,14 +39,14 @@ impl Request {
 }
 
 /// Stops listening when dropped.
-pub(crate) struct FakeSts {
-    pub(crate) url: String,
+pub struct FakeSts {
+    pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl FakeSts {
     /// `answer` gets each request and returns a status and an XML body.
-    pub(crate) fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
+    pub fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let url = format!(
             "http://{}",
@@ -66,14 +66,14 @@ impl FakeSts {
     }
 
     /// The account `account` and nothing else.
-    pub(crate) fn of_account(account: &'static str) -> Self {
+    pub fn of_account(account: &'static str) -> Self {
         Self::start(move |request| match request.field("Action") {
             Some("GetCallerIdentity") => (200, identity(account)),
             _ => (400, error("InvalidAction", "not expected here")),
         })
     }
 
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("no holder panics").clone()
     }
 }
@@ -142,7 +142,7 @@ fn decode(text: &str) -> String {
 }
 
 /// GetCallerIdentity's answer.
-pub(crate) fn identity(account: &str) -> String {
+pub fn identity(account: &str) -> String {
     format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::{account}:user/someone</Arn><UserId>AIDA</UserId><Account>{account}</Account>\
@@ -151,7 +151,7 @@ pub(crate) fn identity(account: &str) -> String {
 }
 
 /// AssumeRole's answer: credentials with this access key.
-pub(crate) fn assumed(access_key: &str) -> String {
+pub fn assumed(access_key: &str) -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
@@ -160,7 +160,7 @@ pub(crate) fn assumed(access_key: &str) -> String {
 }
 
 /// An error as STS writes it.
-pub(crate) fn error(code: &str, message: &str) -> String {
+pub fn error(code: &str, message: &str) -> String {
     format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
          <Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"

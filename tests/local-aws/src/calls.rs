@@ -55,7 +55,8 @@ impl Calls {
         self.lock().list.clear();
     }
 
-    /// `{"calls": [{"n", "time", "service", "action", "resource", "region", "user_agent", "status"}]}`
+    /// `{"calls": [{"n", "time", "service", "action", "resource", "region", "user_agent",
+    /// "status"}]}`
     pub(crate) fn to_json(&self) -> Value {
         let entries = self.lock();
         let calls = entries.list.iter().map(|entry| {

@@ -1,6 +1,8 @@
-//! The one endpoint: every AWS call passes here, is noted, meets the fault rules, and goes to Lambda's overlays or to moto.
+//! The one endpoint: every AWS call passes here, is noted, meets the fault rules, and goes to
+//! Lambda's overlays or to moto.
 //!
-//! Enters: HTTP requests on loopback. Leaves: AWS's answers, and local-aws's own pages under `/_local`.
+//! Enters: HTTP requests on loopback. Leaves: AWS's answers, and local-aws's own pages under
+//! `/_local`.
 
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, RawFd};
@@ -58,7 +60,8 @@ pub(crate) async fn serve(listener: TcpListener, front: Arc<Front>) -> std::io::
         let front = Arc::clone(&front);
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                // A client that goes away does not undo its call: AWS, too, finishes what it has begun.
+                // A client that goes away does not undo its call: AWS, too, finishes what it has
+                // begun.
                 let call = tokio::spawn(answer(Arc::clone(&front), request));
                 async move {
                     match call.await {
@@ -94,7 +97,8 @@ fn reset_on_close(socket: RawFd) {
         l_linger: 0,
     };
     let length = libc::socklen_t::try_from(size_of::<libc::linger>()).unwrap_or(0);
-    // SAFETY: the connection that owns the socket is waiting for this very answer, so it is open; the structure outlives the call.
+    // SAFETY: the connection that owns the socket is waiting for this very answer, so it is open;
+    // the structure outlives the call.
     unsafe {
         libc::setsockopt(
             socket,
@@ -237,7 +241,8 @@ impl Front {
         }
     }
 
-    /// `GET /_local/faults/ID?hits=N&timeout_ms=M`: answers when the rule has struck N times, or 408 after M ms.
+    /// `GET /_local/faults/ID?hits=N&timeout_ms=M`: answers when the rule has struck N times, or
+    /// 408 after M ms.
     async fn fault(&self, id: &str, query: &str) -> Option<Reply> {
         let id = id.parse().ok()?;
         let number =

@@ -1,12 +1,15 @@
-//! An AWS API on loopback: moto for the control plane, and AWS's own Runtime Interface Emulator to run Lambda functions.
+//! An AWS API on loopback: moto for the control plane, and AWS's own Runtime Interface Emulator to
+//! run Lambda functions.
 //!
-//! Enters: a few options. Leaves: one line of JSON on standard output when everything is ready; then a server until SIGTERM,
-//! SIGINT, the end of standard input (if that is a pipe) or the death of moto. Nothing that it started outlives it.
+//! Enters: a few options. Leaves: one line of JSON on standard output when everything is ready;
+//! then a server until SIGTERM, SIGINT, the end of standard input (if that is a pipe) or the death
+//! of moto. Nothing that it started outlives it.
 //!
 //! # Layout
 //!
-//! `front` takes every request: `call` names it, `calls` notes it, `faults` may spoil it. `lambda` answers Lambda's calls, with
-//! `moto` as the judge of what exists; `functions` runs them. `supervise` and `sandbox` start processes and take care that they end.
+//! `front` takes every request: `call` names it, `calls` notes it, `faults` may spoil it. `lambda`
+//! answers Lambda's calls, with `moto` as the judge of what exists; `functions` runs them.
+//! `supervise` and `sandbox` start processes and take care that they end.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -232,7 +235,8 @@ async fn run(options: Options) -> Result<(), String> {
     ended
 }
 
-/// Returns when standard input is a pipe (or socket) and ends: the parent is gone. Never returns otherwise.
+/// Returns when standard input is a pipe (or socket) and ends: the parent is gone. Never returns
+/// otherwise.
 async fn end_of_input() {
     use std::os::unix::fs::FileTypeExt;
     let kind = std::fs::metadata("/proc/self/fd/0").map(|metadata| metadata.file_type());

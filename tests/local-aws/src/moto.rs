@@ -1,7 +1,8 @@
 //! moto: started, waited for, and asked.
 //!
-//! Enters: the venv that `install.sh` made. Leaves: a running moto server and the ways to call it: a client's
-//! request forwarded as it came, or a question of local-aws's own in the name of some account.
+//! Enters: the venv that `install.sh` made. Leaves: a running moto server and the ways to call it:
+//! a client's request forwarded as it came, or a question of local-aws's own in the name of some
+//! account.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

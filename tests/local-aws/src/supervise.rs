@@ -101,21 +101,22 @@ pub(crate) fn become_subreaper() {
 }
 
 /// Kills every descendant of this process, round after round until none is left, because a
-/// process may start another one while it is being looked for.
+/// process may start another one while it is being looked for; and takes leave of all of them,
+/// so that none stays as a zombie with whoever comes next.
 pub(crate) fn kill_descendants() {
     loop {
-        let victims = living_descendants(std::process::id());
-        if victims.is_empty() {
-            return;
-        }
-        for victim in victims {
+        for victim in living_descendants(std::process::id()) {
             // SAFETY: kill takes plain numbers.
             unsafe { libc::kill(pid_t(victim), libc::SIGKILL) };
         }
-        // A killed process needs a moment to become a zombie.
-        std::thread::sleep(Duration::from_millis(1));
-        // SAFETY: a null status is allowed; reaping keeps the table short.
+        // SAFETY: a null status is allowed.
         while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
+        // SAFETY: as above. With nobody left to wait for, waitpid fails.
+        if unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } == -1 {
+            return;
+        }
+        // A killed process needs a moment to end.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -4,11 +4,13 @@ The managed runtimes' own bootstraps are not part of local-aws, so the functions
 wrapper that speaks the Runtime API, as the bridge does.
 """
 
+import functools
 import io
 import json
 import os
 import pathlib
 import subprocess
+import urllib.error
 import urllib.request
 import uuid
 import zipfile
@@ -29,18 +31,24 @@ TRUST = {
 }
 
 
+# Options for every local-aws that the tests start, for example "--prefer-rootfs".
+OPTIONS = os.environ.get("LOCAL_AWS_OPTIONS", "").split()
+
+
 class LocalAws:
     """A local-aws process and the ways to talk to it."""
 
     def __init__(self, *options):
         self.process = subprocess.Popen(
-            [PROGRAM, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [PROGRAM, *OPTIONS, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
         line = self.process.stdout.readline()
         assert line, f"local-aws ended with {self.process.wait()} before it was ready"
         self.ready = json.loads(line)
         self.endpoint = self.ready["endpoint"]
 
+    # Making a client takes longer than most calls.
+    @functools.cache
     def client(self, service, region="us-east-1", **credentials):
         return boto3.client(
             service,
@@ -50,7 +58,12 @@ class LocalAws:
             aws_secret_access_key="test",
             aws_session_token=credentials.get("token"),
             # Each failure is to be seen once.
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=50),
+            config=Config(
+                retries={"total_max_attempts": 1},
+                read_timeout=60,
+                max_pool_connections=50,
+                parameter_validation=not credentials.get("unchecked"),
+            ),
         )
 
     def local(self, method, path, body=None):
@@ -125,9 +138,10 @@ def role(aws, name):
 def zip_of(files):
     """A zip of {name: (content, mode)}, the same bytes every time."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for path, (content, mode) in files.items():
             entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = (0o100000 | mode) << 16
             archive.writestr(entry, content)
     return buffer.getvalue()

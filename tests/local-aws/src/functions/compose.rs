@@ -1,8 +1,9 @@
-//! What an execution environment is started with: the emulator's command line, and the function's first process with
-//! the environment variables that Lambda sets.
+//! What an execution environment is started with: the emulator's command line, and the function's
+//! first process with the environment variables that Lambda sets.
 //!
-//! Enters: a version's [`Setup`]. Leaves: specifications for `supervise` and `launch`. It refuses managed runtimes without an
-//! exec wrapper, because their own bootstraps are not part of local-aws.
+//! Enters: a version's [`Setup`]. Leaves: specifications for `supervise` and `launch`. It refuses
+//! managed runtimes without an exec wrapper, because their own bootstraps are not part of
+//! local-aws.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

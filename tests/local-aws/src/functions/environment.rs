@@ -1,8 +1,9 @@
 //! One execution environment: AWS's Runtime Interface Emulator with a function's runtime under it.
 //!
 //! Enters: a function's version, and events. Leaves: what Lambda's Invoke would answer, with the
-//! log of the invocation. The emulator answers everything with HTTP 200, counts initialisation against
-//! the timeout and knows neither log tail nor memory; those are put right here (see `relay`).
+//! log of the invocation. The emulator answers everything with HTTP 200, counts initialisation
+//! against the timeout and knows neither log tail nor memory; those are put right here (see
+//! `relay`).
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -25,7 +26,8 @@ use super::relay::{self, Relay, Seen};
 use crate::supervise::{self, Supervised};
 use crate::{ids, sandbox};
 
-/// Lambda's limit for the first initialisation; past it, initialisation starts again as part of the invocation.
+/// Lambda's limit for the first initialisation; past it, initialisation starts again as part of the
+/// invocation.
 pub(super) const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// Added to the emulator's own timeout, so that ours always comes first.
 pub(super) const EMULATOR_MARGIN: Duration = Duration::from_secs(30);
@@ -245,6 +247,16 @@ impl Environment {
             }
             Some(Ok((200, body))) => (body, progress.posted_error, String::new()),
             Some(Ok((502, body))) => {
+                // Nothing is said when the runtime ended before it asked for an event.
+                let body = if body.is_empty() {
+                    let message = format!(
+                        "RequestId: {request_id} Error: Runtime exited with error: {}",
+                        self.exit()
+                    );
+                    error_payload("Runtime.ExitError", &message)
+                } else {
+                    body
+                };
                 // The emulator's own words, with the request id by which it knows the invocation.
                 let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 if let Some(id) = parsed["errorMessage"]
@@ -318,6 +330,21 @@ impl Environment {
             usable,
             failed_in_init,
         }
+    }
+
+    /// How the runtime ended, in the words of the emulator's log: `exit status 1`, `signal:
+    /// killed`.
+    fn exit(&self) -> String {
+        let log =
+            std::fs::read_to_string(self.directory.path().join("emulator.log")).unwrap_or_default();
+        let how = log
+            .lines()
+            .rev()
+            .find_map(|line| line.split_once(" exited: "));
+        how.map_or_else(
+            || "exit status unknown".to_owned(),
+            |(_, how)| how.to_owned(),
+        )
     }
 
     /// What the function's processes hold now, shared pages counted once, in MiB.

@@ -1,8 +1,8 @@
 //! A function's log: everything that its processes write to standard output and standard error,
 //! together with the platform's own lines, in the order in which they were written.
 //!
-//! The log is a named pipe. The platform's lines go through it too, and so does a mark at the end of
-//! each invocation: what lies before the mark was written before it.
+//! The log is a named pipe. The platform's lines go through it too, and so does a mark at the end
+//! of each invocation: what lies before the mark was written before it.
 
 use std::ffi::CString;
 use std::io;

@@ -1,7 +1,7 @@
 //! Functions that really run: execution environments, kept warm per version.
 //!
-//! Enters: a version's setup and an event. Leaves: the outcome. Each environment handles one event at a
-//! time; a second event at the same time gets a second environment, as in Lambda.
+//! Enters: a version's setup and an event. Leaves: the outcome. Each environment handles one event
+//! at a time; a second event at the same time gets a second environment, as in Lambda.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

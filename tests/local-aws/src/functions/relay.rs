@@ -1,8 +1,10 @@
 //! Stands between a function and the emulator's Runtime API, for what the emulator does not say or
-//! says wrongly: the function's ARN, the trace id, the deadline (the emulator counts initialisation against
-//! the function's timeout, which Lambda does not), and whether a result was posted as an error.
+//! says wrongly: the function's ARN, the trace id, the deadline (the emulator counts initialisation
+//! against the function's timeout, which Lambda does not), and whether a result was posted as an
+//! error.
 //!
-//! Everything else passes unchanged: it is the emulator that accepts or refuses what a runtime does.
+//! Everything else passes unchanged: it is the emulator that accepts or refuses what a runtime
+//! does.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +23,9 @@ use tokio::sync::mpsc;
 
 use super::log::Log;
 use crate::ids;
+
+/// A response may be this long (bytes), as the emulator and Lambda say when they refuse it.
+const MAX_RESPONSE: usize = 6_291_556;
 
 /// What the relay has seen the runtime do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +136,7 @@ async fn relay(
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let is_next = parts.method == Method::GET && path.ends_with("/runtime/invocation/next");
-    let posted = match (parts.method == Method::POST, path.rsplit('/').next()) {
+    let result = match (parts.method == Method::POST, path.rsplit('/').next()) {
         (true, Some("response")) => Some(Seen::Response),
         (true, Some("error")) => Some(Seen::Error),
         _ => None,
@@ -141,6 +146,9 @@ async fn relay(
         .await
         .map_err(|error| error.to_string())?
         .to_bytes();
+    // The emulator refuses it, and answers the caller with an error.
+    let too_long = result == Some(Seen::Response) && body.len() > MAX_RESPONSE;
+    let posted = if too_long { Some(Seen::Error) } else { result };
     let target = parts
         .uri
         .path_and_query()
@@ -155,7 +163,8 @@ async fn relay(
         let _ = state.seen.send(Seen::Next);
     }
     if let Some(posted) = posted {
-        // Before the emulator hears of it, so that it is known when the emulator answers the caller.
+        // Before the emulator hears of it, so that it is known when the emulator answers the
+        // caller.
         let _ = state.seen.send(posted);
     }
     let answer = state

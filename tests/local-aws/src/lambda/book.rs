@@ -1,14 +1,14 @@
 //! What local-aws knows about functions beyond moto: each version's true configuration, its state,
 //! its code, and when it may next be changed.
 //!
-//! moto stays the judge of what exists; this book holds the truth about how it looks. It is plain data: time
-//! comes in as an argument.
+//! moto stays the judge of what exists; this book holds the truth about how it looks. It is plain
+//! data: time comes in as an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::code::Code;
 use crate::faults::Outcome;
@@ -299,29 +299,4 @@ pub(crate) fn version_key(key: &FunctionKey, version: &str, generation: u64) -> 
         version: version.to_owned(),
         generation,
     }
-}
-
-/// moto's description of a function, without what is null or kept here, and completed with what Lambda always tells.
-pub(crate) fn from_moto(moto: &Map<String, Value>, name: &str) -> Map<String, Value> {
-    let mut configuration = moto.clone();
-    configuration.retain(|_, value| !value.is_null());
-    for dropped in [
-        "FunctionArn",
-        "Version",
-        "State",
-        "RevisionId",
-        "LastUpdateStatus",
-    ] {
-        configuration.remove(dropped);
-    }
-    if configuration.get("Layers") == Some(&json!([])) {
-        configuration.remove("Layers");
-    }
-    let none = json!({"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": false});
-    configuration.entry("VpcConfig").or_insert(none);
-    let log_group = format!("/aws/lambda/{name}");
-    configuration
-        .entry("LoggingConfig")
-        .or_insert(json!({"LogFormat": "Text", "LogGroup": log_group}));
-    configuration
 }

@@ -1,8 +1,9 @@
 //! Overlay: the code of functions. moto keeps a hash of it; Invoke and `Code.Location` need the
 //! very bytes.
 //!
-//! Enters: the zip of CreateFunction or UpdateFunctionCode. Leaves: the zip on disk under its hash, and the
-//! unpacked tree. It refuses what Lambda refuses: what is no zip, over 50 MB, or over 250 MB unpacked.
+//! Enters: the zip of CreateFunction or UpdateFunctionCode. Leaves: the zip on disk under its hash,
+//! and the unpacked tree. It refuses what Lambda refuses: what is no zip, or over 250 MB unpacked;
+//! `MAX_REQUEST` bounds the zip itself.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -18,11 +19,11 @@ use super::validate::invalid;
 use crate::ids;
 use crate::reply::AwsError;
 
-/// A request with a zip in it may be this long (bytes); Lambda names the number in its refusal.
+/// A request with a zip in it may be this long (bytes), which leaves less than 50 MB for the zip;
+/// Lambda names the number in its refusal.
 pub(crate) const MAX_REQUEST: usize = 69_905_067;
-/// A zip in a request may be this long (bytes): Lambda quotas, "Deployment package (.zip file archive) size".
-const MAX_ZIP: usize = 50 * 1024 * 1024;
-/// Its content may be this long (bytes), same source.
+/// The content of a zip may be this long (bytes): Lambda quotas, "Deployment package (.zip file
+/// archive) size".
 const MAX_UNZIPPED: u64 = 250 * 1024 * 1024;
 
 /// Code that was uploaded.
@@ -56,16 +57,6 @@ impl Codes {
     /// What Lambda answers for code that it does not take.
     pub(crate) fn keep_base64(&self, zip_base64: &str) -> Result<Arc<Code>, AwsError> {
         let zip = STANDARD.decode(zip_base64).map_err(|_| not_a_zip())?;
-        if zip.len() > MAX_ZIP {
-            return Err(AwsError::new(
-                413,
-                "RequestEntityTooLargeException",
-                format!(
-                    "Zip of {} bytes is larger than the {MAX_ZIP} bytes that a request may carry",
-                    zip.len()
-                ),
-            ));
-        }
         self.keep(&zip)
     }
 
@@ -141,8 +132,8 @@ fn internal(path: &Path, error: &std::io::Error) -> AwsError {
     )
 }
 
-/// Unpacks with the modes that the zip records and nothing of the umask: an entry that only its owner
-/// may read is one that the function cannot read.
+/// Unpacks with the modes that the zip records and nothing of the umask: an entry that only its
+/// owner may read is one that the function cannot read.
 fn unpack(zip: &[u8], to: &Path) -> Result<(), String> {
     let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| error.to_string())?;
     make_dir(to)?;

@@ -1,8 +1,9 @@
 //! Invoke: an event handled by a function that really runs.
 //!
-//! Enters: Invoke calls. Leaves: what Lambda answers: payload, `X-Amz-Function-Error`, `X-Amz-Executed-Version`,
-//! `X-Amz-Log-Result`; for events without a waiting caller, retries and the dead-letter queue. It refuses what Lambda
-//! refuses before a function runs: payloads that are no JSON or too long, functions that are not ready, used-up concurrency.
+//! Enters: Invoke calls. Leaves: what Lambda answers: payload, `X-Amz-Function-Error`,
+//! `X-Amz-Executed-Version`, `X-Amz-Log-Result`; for events without a waiting caller, retries and
+//! the dead-letter queue. It refuses what Lambda refuses before a function runs: payloads that are
+//! no JSON or too long, functions that are not ready, used-up concurrency.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,7 +26,8 @@ const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 const MAX_CLIENT_CONTEXT: usize = 3583;
 /// The log tail holds this much (bytes).
 const LOG_TAIL: usize = 4096;
-/// How often Lambda tries an event without a waiting caller. It waits a minute, then two; here it does not.
+/// How often Lambda tries an event without a waiting caller. It waits a minute, then two; here it
+/// does not.
 const ASYNC_ATTEMPTS: usize = 3;
 
 /// What is to be run.
@@ -232,7 +234,8 @@ impl Lambda {
         Ok(outcome)
     }
 
-    /// Tries an event as Lambda tries one without a waiting caller, then gives it to the dead-letter target.
+    /// Tries an event as Lambda tries one without a waiting caller, then gives it to the
+    /// dead-letter target.
     async fn run_without_caller(self: Arc<Self>, target: Target) {
         let mut last = None;
         for _ in 0..ASYNC_ATTEMPTS {
@@ -269,7 +272,8 @@ impl Lambda {
         }
     }
 
-    /// Writes to the function's log group, when there is one: Lambda makes a missing one only if the role may.
+    /// Writes to the function's log group, when there is one: Lambda makes a missing one only if
+    /// the role may.
     async fn write_log(&self, account: &str, setup: &Setup, stream: &str, log: &[u8]) {
         let text = String::from_utf8_lossy(log);
         let now = ids::epoch_ms(SystemTime::now());

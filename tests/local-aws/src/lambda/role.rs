@@ -1,8 +1,8 @@
 //! Overlay: Lambda's checks of an execution role and of the network, which moto does not make.
 //!
-//! Enters: a role, a dead-letter target, a VPC configuration, and moto as the place that knows them. Leaves: nothing, or
-//! the error that Lambda answers. Policies are read as far as "does some Allow name this action": conditions,
-//! resources and boundaries are not weighed.
+//! Enters: a role, a dead-letter target, a VPC configuration, and moto as the place that knows
+//! them. Leaves: nothing, or the error that Lambda answers. Policies are read as far as "does some
+//! Allow name this action": conditions, resources and boundaries are not weighed.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,8 @@ use crate::reply::AwsError;
 ///
 /// # Errors
 ///
-/// `InvalidParameterValueException`, as Lambda answers also while a new role is not known everywhere.
+/// `InvalidParameterValueException`, as Lambda answers also while a new role is not known
+/// everywhere.
 pub(crate) async fn check_trust(moto: &Moto, account: &str, role: &str) -> Result<(), AwsError> {
     let refused = || invalid("The role defined for the function cannot be assumed by Lambda.");
     let name = role.rsplit('/').next().unwrap_or_default();

@@ -168,7 +168,8 @@ fn of_function(method: &Method, part: &str, has_item: bool) -> Option<Action> {
     Some(action)
 }
 
-/// A function as a client names it: a name, a partial ARN or an ARN, each with or without qualifier.
+/// A function as a client names it: a name, a partial ARN or an ARN, each with or without
+/// qualifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FunctionRef {
     /// The account, when an ARN gives one.
@@ -180,8 +181,8 @@ pub(crate) struct FunctionRef {
 }
 
 impl FunctionRef {
-    /// Reads `name`, `ACCOUNT:function:name` or `arn:PARTITION:lambda:REGION:ACCOUNT:function:name`,
-    /// with `:qualifier` or not.
+    /// Reads `name`, `ACCOUNT:function:name` or
+    /// `arn:PARTITION:lambda:REGION:ACCOUNT:function:name`, with `:qualifier` or not.
     pub(crate) fn parse(text: &str) -> Self {
         let (front, back) = match text.rsplit_once("function:") {
             Some((front, back)) => (front, back),

@@ -1,7 +1,8 @@
 //! Overlay: Lambda's checks of what a request says, for the members that moto takes as they come.
 //!
-//! Enters: a request's JSON. Leaves: nothing, or the error that Lambda answers. Limits and patterns are those of
-//! Lambda's API reference (CreateFunction, UpdateFunctionConfiguration, CreateAlias) and quota page.
+//! Enters: a request's JSON. Leaves: nothing, or the error that Lambda answers. Limits and patterns
+//! are those of Lambda's API reference (CreateFunction, UpdateFunctionConfiguration, CreateAlias)
+//! and quota page.
 
 use serde_json::{Map, Value};
 
@@ -26,7 +27,8 @@ const RUNTIMES: [&str; 16] = [
     "provided.al2023",
 ];
 
-/// Variables that a function may not set (Developer Guide, "Defined runtime environment variables").
+/// Variables that a function may not set (Developer Guide, "Defined runtime environment
+/// variables").
 const RESERVED: [&str; 19] = [
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
@@ -56,7 +58,8 @@ const MAX_ENVIRONMENT: usize = 4096;
 ///
 /// # Errors
 ///
-/// `ValidationException` for values out of bounds, `InvalidParameterValueException` for what Lambda checks later.
+/// `ValidationException` for values out of bounds, `InvalidParameterValueException` for what Lambda
+/// checks later.
 pub(crate) fn configuration(request: &Map<String, Value>) -> Result<(), AwsError> {
     range(request.get("Timeout"), "timeout", 1, 900)?;
     range(request.get("MemorySize"), "memorySize", 128, 10_240)?;

@@ -1,0 +1,96 @@
+"""A function sees Lambda's file system, and nothing else that it could write."""
+
+import pytest
+from conftest import OPTIONS, LocalAws, create, function_zip, invoke, make_role, zip_of
+
+
+@pytest.fixture(autouse=True)
+def in_a_namespace(aws):
+    """These promises are those of the namespace; where the machine allows none, local-aws must say so."""
+    if aws.ready["isolation"] != "namespace":
+        assert aws.ready["isolation"].startswith("plain: ")
+        pytest.fail(f"this machine gives no mount namespace: {aws.ready['isolation']}")
+
+
+def test_only_tmp_can_be_written(lambda_, name, role):
+    create(lambda_, name, role)
+    told = {path: invoke(lambda_, name, {"write": path})["Payload"]["write"]
+            for path in ("/tmp/x", "/var/task/x", "/x", "/usr/x", "/etc/x", "/opt/x", "/var/x", "/dev/shm/x")}
+    assert told.pop("/tmp/x") == "ok"
+    assert set(told.values()) <= {"OSError", "PermissionError", "FileNotFoundError"}
+
+
+def test_tmp_belongs_to_one_environment_and_has_the_functions_size(lambda_, name, role):
+    create(lambda_, name, role, EphemeralStorage={"Size": 600}, Publish=True)
+    invoke(lambda_, name, {"write": "/tmp/x"})
+    assert invoke(lambda_, name, {"read": "/tmp/x"})["Payload"]["read"] == "x"
+    assert invoke(lambda_, name, {"run": "ls -A /tmp"}, Qualifier="1")["Payload"]["run"] == [0, "", ""]
+    size = invoke(lambda_, name, {"run": "df -m --output=size /tmp | tail -1"})["Payload"]["run"][1]
+    assert size.strip() == "600"
+
+
+def test_the_user_is_not_root_and_has_a_name(lambda_, name, role):
+    create(lambda_, name, role)
+    told = invoke(lambda_, name, {"tell": ["uid"], "run": "id -un"})["Payload"]
+    assert told["run"] == [0, "sbx_user1051\n", ""]
+    assert told["uid"] != 0
+
+
+def test_a_file_that_only_its_owner_may_read_cannot_be_read(lambda_, name, role):
+    code = {"wrapper": ("#!/bin/sh\n. /var/task/start\n", 0o755), "start": ('exec "$1" "$LAMBDA_TASK_ROOT/runtime.py"\n', 0o644)}
+    base = function_zip()
+    create(lambda_, name, role, Code={"ZipFile": zip_of({**entries(base), **code, "secret": ("s", 0o600), "open": ("o", 0o644)})})
+    assert invoke(lambda_, name, {"read": "/var/task/open"})["Payload"]["read"] == "o"
+    assert invoke(lambda_, name, {"read": "/var/task/secret"})["Payload"]["read"] == "PermissionError"
+
+
+def entries(code):
+    import io
+    import zipfile
+
+    archive = zipfile.ZipFile(io.BytesIO(code))
+    return {i.filename: (archive.read(i), i.external_attr >> 16 & 0o777) for i in archive.infolist()}
+
+
+def test_open_files_are_limited_as_in_lambda(lambda_, name, role):
+    create(lambda_, name, role)
+    assert invoke(lambda_, name, {"run": "ulimit -n"})["Payload"]["run"][1] == "1024\n"
+
+
+def test_a_function_can_call_aws_through_local_aws(lambda_, name, role):
+    create(lambda_, name, role)
+    script = (
+        "import os, urllib.request as r; scope = os.environ['AWS_ACCESS_KEY_ID'] + '/20260101/us-east-1/sts/aws4_request'; "
+        "print(r.urlopen(r.Request(os.environ['AWS_ENDPOINT_URL'], b'Action=GetCallerIdentity&Version=2011-06-15', "
+        "{'Authorization': 'AWS4-HMAC-SHA256 Credential=' + scope + ', SignedHeaders=host, Signature=0'})).read().decode())"
+    )
+    code, output, _ = invoke(lambda_, name, {"run": f'python3 -c "{script}"'})["Payload"]["run"]
+    assert code == 0
+    assert f"assumed-role/{name}/{name}" in output
+
+
+def test_without_a_namespace_functions_run_where_their_code_is():
+    aws = LocalAws("--isolation", "plain", "--pending-ms", "0")
+    try:
+        assert aws.ready["isolation"] == "plain: as asked"
+        lambda_ = aws.client("lambda")
+        create(lambda_, "f", make_role(aws, "f"))
+        told = invoke(lambda_, "f", {"tell": ["environment", "cwd", "python"], "read": "marker", "write": "/tmp/../dev/null"})["Payload"]
+        root = told["environment"]["LAMBDA_TASK_ROOT"]
+        assert root != "/var/task"
+        assert (told["cwd"], told["read"], told["python"]) == (root, "one", "3.13")
+        assert told["environment"]["AWS_LAMBDA_EXEC_WRAPPER"] == f"{root}/wrapper"
+        assert "HOME" not in told["environment"]
+    finally:
+        assert aws.stop() == 0
+
+
+def test_each_interpreter_that_is_named_runs_its_runtime(aws, lambda_, name, role):
+    versions = [runtime for runtime in aws.ready["runtimes"] if runtime.startswith("python")]
+    assert "python3.13" in versions
+    told = {}
+    for runtime in versions:
+        function = f"{name}-{runtime.replace('.', '')}"
+        create(lambda_, function, role, Runtime=runtime)
+        told[runtime] = invoke(lambda_, function, {"tell": ["python"]})["Payload"]["python"]
+    assert told == {runtime: runtime.removeprefix("python") for runtime in versions}
