@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use super::Architecture;
+use super::requirement::normalise;
+use super::uv_report::name_of;
+use super::{Architecture, Source};
 
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,29 +116,33 @@ pub enum PackageError {
 
     /// The package index did not answer.
     #[error(
-        "the package index could not be reached{during}: {detail}. Check the network and proxy settings, and the index that \
-         `uv` is told to use (UV_DEFAULT_INDEX, UV_INDEX_URL, uv.toml)"
+        "the package index could not be reached: {detail}. Check the network and proxy settings, and the index that `uv` \
+         is told to use (UV_DEFAULT_INDEX, UV_INDEX_URL, uv.toml)"
     )]
-    Network { during: String, detail: String },
+    Network { detail: String },
+
+    /// The index wants other credentials.
+    #[error(
+        "the package index refuses the request: {detail}. Check the credentials that `uv` is given for it"
+    )]
+    IndexRefused { detail: String },
 
     /// No index knows the package.
     #[error(
-        "package `{package}` does not exist in the package index. Check its spelling{required_by}; a private package needs its \
+        "package `{package}`{needed_by} does not exist in the package index. Check its spelling; a private package needs its \
          index (UV_INDEX, or `--index` in args)"
     )]
-    PackageNotFound {
-        package: String,
-        required_by: String,
-    },
+    PackageNotFound { package: String, needed_by: String },
 
     /// The package exists, the version does not.
     #[error(
-        "there is no version of `{package}` that satisfies `{wanted}`{available}. Ask for another version"
+        "there is no release of `{package}`{needed_by} that satisfies `{wanted}`{newest}. Ask for another version"
     )]
     VersionNotFound {
         package: String,
+        needed_by: String,
         wanted: String,
-        available: String,
+        newest: String,
     },
 
     /// Requirements contradict each other.
@@ -147,13 +153,14 @@ pub enum PackageError {
     Conflict { explanation: String },
 
     /// A package cannot be installed without being built, or not on this platform.
-    #[error(
-        "`{package}` has no wheel that runs on Lambda's {runtime} for {architecture}: {available}. {next_step}"
-    )]
+    #[error("`{package}`{needed_by} has no wheel that runs on {target}: {available}. {next_step}")]
     NoWheel {
+        /// As `uv` names it: `docopt`, `numba==0.56.0`.
         package: String,
-        runtime: String,
-        architecture: Architecture,
+        /// Empty, or which package asked for it.
+        needed_by: String,
+        /// Runtime and architecture.
+        target: String,
         /// What the index has instead.
         available: String,
         next_step: String,
@@ -161,8 +168,8 @@ pub enum PackageError {
 
     /// Other bytes than locked.
     #[error(
-        "`{package}` does not match its locked hash:\n{detail}\nThe index serves other bytes than those that were locked. Find out \
-         why before you replace the lock"
+        "`{package}` does not match its locked hash:\n{detail}\nEither the index serves other bytes than those that were locked, \
+         or the lock was made for another runtime or architecture. Find out which before you make the lock anew"
     )]
     HashMismatch { package: String, detail: String },
 
@@ -233,14 +240,33 @@ impl PackageError {
             | Self::ToolFailed { .. }
             | Self::NoBridge { .. } => ErrorKind::Tool,
             Self::Network { .. } => ErrorKind::Network,
-            Self::PackageNotFound { .. } | Self::VersionNotFound { .. } | Self::Conflict { .. } => {
-                ErrorKind::Unresolvable
-            }
+            Self::IndexRefused { .. }
+            | Self::PackageNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::Conflict { .. } => ErrorKind::Unresolvable,
             Self::NoWheel { .. } | Self::WrongArchitecture { .. } => ErrorKind::NoWheel,
             Self::HashMismatch { .. } => ErrorKind::HashMismatch,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Unpackageable { .. } | Self::NotOurZip { .. } | Self::Io { .. } => ErrorKind::Io,
         }
+    }
+
+    /// [`Self::attribute`], and when the error is about a package that `source` names, the very element that names it.
+    pub fn locate(&self, source: &Source) -> Option<Attribute> {
+        let (Self::PackageNotFound { package, .. }
+        | Self::VersionNotFound { package, .. }
+        | Self::NoWheel { package, .. }) = self
+        else {
+            return self.attribute();
+        };
+        let name = normalise(name_of(package));
+        let named = source
+            .requirements
+            .iter()
+            .find(|requirement| requirement.name == name);
+        named
+            .map(|requirement| requirement.attribute)
+            .or_else(|| self.attribute())
     }
 
     /// The attribute to point at, where the error is about one.

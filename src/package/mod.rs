@@ -9,10 +9,22 @@
 
 mod architecture;
 pub mod bridge;
+mod digest;
+mod elf;
+mod entry_point;
 mod error;
 mod lock;
+mod requirement;
+mod resolve;
+mod runtime;
 mod source;
+mod stage;
 mod uv;
+mod uv_report;
+mod uvx;
+mod uvx_command;
+mod wheel;
+mod zip;
 
 use std::collections::BTreeMap;
 
@@ -50,12 +62,7 @@ pub struct Artifact {
 /// [`ErrorKind::Network`] when the index cannot be reached, [`ErrorKind::Unresolvable`] when no set of versions
 /// fits, [`ErrorKind::NoWheel`] when one exists but not for this platform, [`ErrorKind::Tool`] about `uv` itself.
 pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageError> {
-    let _ = (tools, source);
-    Err(PackageError::ToolUnusable {
-        tool: "uv",
-        path: tools.uv.clone(),
-        reason: "not wired yet".to_owned(),
-    })
+    resolve::resolve(tools, source).await
 }
 
 /// Installs exactly `lock` and returns the package.
@@ -67,12 +74,23 @@ pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageErro
 /// As [`resolve`]; further [`ErrorKind::HashMismatch`], [`ErrorKind::TooLarge`], and [`ErrorKind::Input`] when the
 /// lock does not belong to `source` or the package does not offer the command.
 pub async fn build(tools: &Tools, source: &Source, lock: &Lock) -> Result<Artifact, PackageError> {
-    let _ = (source, lock);
-    Err(PackageError::ToolUnusable {
-        tool: "uv",
-        path: tools.uv.clone(),
-        reason: "not wired yet".to_owned(),
-    })
+    let architecture = source.architecture();
+    let bridge = bridge::binary(architecture).ok_or(PackageError::NoBridge { architecture })?;
+    build_around(bridge, tools, source, lock).await
+}
+
+/// [`build`] with another executable as the bridge.
+///
+/// # Errors
+///
+/// As [`build`].
+pub async fn build_around(
+    bridge: &[u8],
+    tools: &Tools,
+    source: &Source,
+    lock: &Lock,
+) -> Result<Artifact, PackageError> {
+    uvx::build(tools, source, lock, bridge).await
 }
 
 /// The lock that a package was built from, read back from its zip (after an import, for instance).
@@ -81,8 +99,5 @@ pub async fn build(tools: &Tools, source: &Source, lock: &Lock) -> Result<Artifa
 ///
 /// [`PackageError::NotOurZip`] when the bytes are no zip or hold no `mcplambda.lock`.
 pub fn lock_in_zip(zip: &[u8]) -> Result<Lock, PackageError> {
-    let _ = zip;
-    Err(PackageError::NotOurZip {
-        reason: "not wired yet".to_owned(),
-    })
+    zip::read_lock(zip)
 }

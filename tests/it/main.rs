@@ -1,4 +1,4 @@
-//! Hermetic tests: nothing here needs a network, a tool beside Rust, or another test.
+//! Hermetic tests: nothing here needs a network or another test. Those of packaging need `uv` and `python3`.
 
 mod fake_sts;
 mod handshake_debug;
@@ -7,5 +7,10 @@ mod handshake_socket;
 mod handshake_start;
 mod handshake_tls;
 mod package_bridge;
+mod package_build;
+mod package_lock;
+mod package_resolve;
+mod package_source;
+mod package_support;
 mod provider_connect;
 mod tfclient;

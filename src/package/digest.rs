@@ -1,0 +1,9 @@
+//! Bytes in, their SHA-256 out, written as AWS writes it.
+
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
+/// As Lambda reports `CodeSha256`: base64 of the 32 bytes.
+pub(crate) fn code_sha256(zip: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(Sha256::digest(zip))
+}

@@ -1,0 +1,365 @@
+//! A source in, the lock of the newest versions that satisfy it out: `uv` decides versions, this file picks the wheel of each
+//! version that runs on the function and keeps its hash alone.
+//!
+//! Refuses source distributions: nothing is built, because what is built here would not run there.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use serde::Deserialize;
+
+use super::lock::{Lock, Pin};
+use super::requirement::normalise;
+use super::runtime::PythonRuntime;
+use super::uv::{self, Complaint, Failure, Step};
+use super::uv_report::{Finding, Report, name_of};
+use super::{Architecture, PackageError, Source, Tools, wheel};
+
+/// See [`super::resolve`].
+pub(crate) async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageError> {
+    let input: String = source
+        .requirements
+        .iter()
+        .map(|requirement| format!("{}\n", requirement.text))
+        .collect();
+    let mut options = source.uvx.resolver_options.clone();
+    if !stays_offline(tools, source) {
+        for latest in source
+            .requirements
+            .iter()
+            .filter(|requirement| requirement.latest)
+        {
+            options.push(format!("--refresh-package={}", latest.name));
+        }
+    }
+    match compile(
+        tools,
+        source,
+        source.python.platform(source.architecture),
+        source.python,
+        &options,
+        &input,
+    )
+    .await
+    {
+        Ok(text) => read_lock(&text, source),
+        Err(Failure::Unusable(error)) => Err(error),
+        Err(Failure::Complaint(complaint)) => Err(explain(tools, source, complaint).await),
+    }
+}
+
+/// One run of `uv pip compile`; `options` besides the index's.
+async fn compile(
+    tools: &Tools,
+    source: &Source,
+    platform: String,
+    python: PythonRuntime,
+    options: &[String],
+    input: &str,
+) -> Result<String, Failure> {
+    let mut arguments: Vec<String> = [
+        "pip",
+        "compile",
+        "-",
+        "--format",
+        "pylock.toml",
+        "--no-header",
+    ]
+    .map(Into::into)
+    .into();
+    arguments.extend(
+        [
+            "--no-universal",
+            "--only-binary",
+            ":all:",
+            "--python-version",
+        ]
+        .map(Into::into),
+    );
+    arguments.extend([python.version(), "--python-platform".to_owned(), platform]);
+    arguments.extend_from_slice(&source.uvx.index_options);
+    arguments.extend_from_slice(options);
+    uv::run(tools, Step::Resolve, &arguments, input).await
+}
+
+fn stays_offline(tools: &Tools, source: &Source) -> bool {
+    let variable = tools.environment.get(OsStr::new("UV_OFFLINE"));
+    variable.is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+        || source
+            .uvx
+            .index_options
+            .iter()
+            .any(|option| option == "--offline")
+}
+
+/// The part of PEP 751's `pylock.toml` that is needed here.
+#[derive(Deserialize)]
+struct PyLock {
+    #[serde(default)]
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: Option<String>,
+    #[serde(default)]
+    wheels: Vec<Wheel>,
+}
+
+#[derive(Deserialize)]
+struct Wheel {
+    name: Option<String>,
+    url: Option<String>,
+    path: Option<String>,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+impl Wheel {
+    /// The file's name: given, or the end of its URL or path.
+    fn file_name(&self) -> Option<&str> {
+        let place = self
+            .name
+            .as_deref()
+            .or(self.url.as_deref())
+            .or(self.path.as_deref())?;
+        let place = place.split(['?', '#']).next().unwrap_or(place);
+        place.rsplit(['/', '\\']).next()
+    }
+}
+
+fn read_lock(text: &str, source: &Source) -> Result<Lock, PackageError> {
+    let unreadable = |output: String| PackageError::ToolFailed {
+        action: "resolve the packages",
+        output,
+    };
+    let pylock: PyLock = toml::from_str(text)
+        .map_err(|error| unreadable(format!("its lock cannot be read: {error}")))?;
+    let mut pins = BTreeMap::new();
+    for package in pylock.packages {
+        let version = package.version.clone();
+        let version = version.ok_or_else(|| {
+            unreadable(format!("its lock gives no version of `{}`", package.name))
+        })?;
+        let ranked = package.wheels.iter().filter_map(|candidate| {
+            Some((
+                wheel::rank(candidate.file_name()?, source.python, source.architecture)?,
+                candidate,
+            ))
+        });
+        // Of equals the first: `uv` lists indexes by precedence.
+        let mut chosen: Option<(wheel::Rank, &Wheel)> = None;
+        for (rank, candidate) in ranked {
+            if chosen.as_ref().is_none_or(|(best, _)| rank < *best) {
+                chosen = Some((rank, candidate));
+            }
+        }
+        let Some((_, chosen)) = chosen else {
+            return Err(unreadable(format!(
+                "its lock gives no wheel of `{}` {version} for {}",
+                package.name,
+                target(source)
+            )));
+        };
+        let hash = chosen.hashes.get("sha256").ok_or_else(|| {
+            unreadable(format!(
+                "the index gives no SHA-256 for the wheel of `{}` {version}",
+                package.name
+            ))
+        })?;
+        pins.insert(
+            normalise(&package.name),
+            Pin {
+                version,
+                sha256: vec![hash.to_lowercase()],
+            },
+        );
+    }
+    if pins.is_empty() {
+        return Err(unreadable(format!(
+            "markers exclude every package on {}",
+            target(source)
+        )));
+    }
+    Ok(Lock::new(pins))
+}
+
+pub(crate) fn target(source: &Source) -> String {
+    format!("{} for {}", source.runtime(), source.architecture)
+}
+
+/// Turns a complaint into an error, asking the index once more where that tells the user what would work.
+async fn explain(tools: &Tools, source: &Source, complaint: Complaint) -> PackageError {
+    let report = Report::read(&complaint.0);
+    if let Some(error) = unusable(tools, source, &report) {
+        return error;
+    }
+    match report.classify("resolve the packages", &source.requirements) {
+        Finding::Certain(error) => error,
+        Finding::NoVersion {
+            package,
+            needed_by,
+            wanted,
+        } => {
+            let newest = newest(tools, source, &package).await;
+            PackageError::VersionNotFound {
+                package,
+                needed_by,
+                wanted,
+                newest,
+            }
+        }
+        Finding::NoWheel {
+            package,
+            needed_by,
+            hints,
+        } => {
+            let (available, next_step) = elsewhere(tools, source, &package, hints).await;
+            PackageError::NoWheel {
+                package,
+                needed_by,
+                target: target(source),
+                available,
+                next_step,
+            }
+        }
+    }
+}
+
+/// Complaints about `uv` and its options rather than about packages.
+pub(crate) fn unusable(tools: &Tools, source: &Source, report: &Report) -> Option<PackageError> {
+    if report.lacks_interpreter() {
+        return Some(PackageError::ToolUnusable {
+            tool: "uv",
+            path: tools.uv.clone(),
+            reason: "it needs a Python interpreter on this machine, of any version, and finds none. Install one (for example \
+                     `uv python install`)"
+                .to_owned(),
+        });
+    }
+    let said = report.misunderstood()?;
+    let options = source
+        .uvx
+        .index_options
+        .iter()
+        .chain(&source.uvx.resolver_options);
+    let by_user = options
+        .map(|option| option.split('=').next().unwrap_or(option))
+        .any(|option| said.contains(option));
+    Some(if by_user {
+        PackageError::Invalid {
+            attribute: super::Attribute::whole("args"),
+            reason: format!("`uv` refuses them: {said}"),
+        }
+    } else {
+        PackageError::ToolUnusable {
+            tool: "uv",
+            path: tools.uv.clone(),
+            reason: format!("it does not know what is asked of it ({said}). Use uv 0.9 or newer"),
+        }
+    })
+}
+
+/// `; the newest that runs on … is 1.2` or nothing.
+async fn newest(tools: &Tools, source: &Source, package: &str) -> String {
+    let platform = source.python.platform(source.architecture);
+    let options = ["--no-deps".to_owned()];
+    let Ok(text) = compile(
+        tools,
+        source,
+        platform,
+        source.python,
+        &options,
+        &format!("{package}\n"),
+    )
+    .await
+    else {
+        return String::new();
+    };
+    match read_lock(&text, source).map(|lock| lock.versions().remove(&normalise(package))) {
+        Ok(Some(version)) => format!("; the newest that runs on {} is {version}", target(source)),
+        _ => String::new(),
+    }
+}
+
+/// Where `package` would have a wheel, and what to do about it.
+async fn elsewhere(
+    tools: &Tools,
+    source: &Source,
+    package: &str,
+    hints: Vec<String>,
+) -> (String, String) {
+    let input = format!("{package}\n");
+    let options = ["--no-deps".to_owned()];
+    let name = name_of(package);
+    let advice = |found: String| {
+        let known: Vec<_> = hints.iter().cloned().chain([found]).collect();
+        known.join("; ")
+    };
+    for python in source.python.others() {
+        let platform = python.platform(source.architecture);
+        if compile(tools, source, platform, python, &options, &input)
+            .await
+            .is_ok()
+        {
+            let runtime = python.name();
+            return (
+                advice(format!("the index has one for {runtime}")),
+                format!(
+                    "Set runtime = \"{runtime}\", or ask for another version of `{name}` in `packages`"
+                ),
+            );
+        }
+    }
+    let other = match source.architecture {
+        Architecture::X86_64 => Architecture::Arm64,
+        Architecture::Arm64 => Architecture::X86_64,
+    };
+    if compile(
+        tools,
+        source,
+        source.python.platform(other),
+        source.python,
+        &options,
+        &input,
+    )
+    .await
+    .is_ok()
+    {
+        return (
+            advice(format!("the index has one for {other} only")),
+            format!(
+                "Set architecture = \"{other}\", or ask for another version of `{name}` in `packages`"
+            ),
+        );
+    }
+    for (platform, system) in [("windows", "Windows"), ("macos", "macOS")] {
+        if compile(
+            tools,
+            source,
+            platform.to_owned(),
+            source.python,
+            &options,
+            &input,
+        )
+        .await
+        .is_ok()
+        {
+            return (
+                advice(format!("the index has one for {system} only")),
+                format!("`{name}` does not run on Linux; use a server that does not need it"),
+            );
+        }
+    }
+    let found = match hints.is_empty() {
+        true => "the index has only a source distribution, and nothing is built here".to_owned(),
+        false => hints.join("; "),
+    };
+    (
+        found,
+        format!(
+            "Ask for a version of `{name}` that is published as a wheel in `packages`, or use a server that does not need it"
+        ),
+    )
+}

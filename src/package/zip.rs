@@ -1,0 +1,193 @@
+//! Files in, the bytes of the deployment package out: a pure function of names and contents.
+//!
+//! Entries are sorted, dated 1980-01-01 and owned by nobody; modes follow from the content, since the file system's differ by
+//! umask and by operating system. Refuses what is over Lambda's limits, before anything is sent.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Write};
+
+use ::zip::write::SimpleFileOptions;
+use ::zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
+
+use super::stage::Content;
+use super::{Lock, PackageError, elf};
+
+/// What Lambda accepts of a zip that is sent in the request.
+///
+/// Source: AWS Lambda Developer Guide, "Lambda quotas": 50 MB zipped for direct upload, 250 MB unzipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes of the zip.
+    pub(crate) zipped: u64,
+    /// Bytes of all files.
+    pub(crate) unzipped: u64,
+}
+
+impl Limits {
+    pub(crate) const LAMBDA: Self = Self {
+        zipped: 50 * 1024 * 1024,
+        unzipped: 250 * 1024 * 1024,
+    };
+}
+
+/// The lock's name in the zip.
+pub(crate) const LOCK_NAME: &str = "mcplambda.lock";
+/// The bridge's name in the zip: Lambda's runtime is told to start it first.
+pub(crate) const BRIDGE_NAME: &str = "mcplambda-bridge";
+
+/// Deflate's usual level: higher ones take twice the time for one part in a hundred.
+const LEVEL: i64 = 6;
+
+/// A zip and what its files add up to.
+pub(crate) struct Packed {
+    pub(crate) zip: Vec<u8>,
+    pub(crate) unzipped: u64,
+}
+
+/// Packs `files`, by their full path in the zip.
+pub(crate) fn pack(files: &BTreeMap<String, Content>) -> Result<Packed, PackageError> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut unzipped = 0;
+    for (path, content) in files {
+        let bytes = content.read()?;
+        unzipped += bytes.len() as u64;
+        let mode = if elf::is_elf(&bytes) || bytes.starts_with(b"#!") {
+            0o755
+        } else {
+            0o644
+        };
+        let options = SimpleFileOptions::default()
+            .system(System::Unix)
+            .compression_method(CompressionMethod::Deflated)
+            .compression_level(Some(LEVEL))
+            .last_modified_time(DateTime::DEFAULT)
+            .unix_permissions(mode);
+        let written = writer
+            .start_file(path.as_str(), options)
+            .map_err(std::io::Error::from);
+        written
+            .and_then(|()| writer.write_all(&bytes))
+            .map_err(|error| unpackable(path, &error))?;
+    }
+    let zip = writer
+        .finish()
+        .map_err(|error| unpackable("the package", &error.into()))?
+        .into_inner();
+    Ok(Packed { zip, unzipped })
+}
+
+fn unpackable(path: &str, error: &std::io::Error) -> PackageError {
+    PackageError::Unpackageable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// Checks one of the limits; `sizes` are the bytes of each distribution, unzipped.
+pub(crate) fn check_limit(
+    package: &str,
+    measure: Measure,
+    actual: u64,
+    limits: Limits,
+    sizes: &BTreeMap<String, u64>,
+) -> Result<(), PackageError> {
+    let (limit, measure) = match measure {
+        Measure::Zipped => (limits.zipped, "zipped"),
+        Measure::Unzipped => (limits.unzipped, "unzipped"),
+    };
+    if actual <= limit {
+        return Ok(());
+    }
+    Err(PackageError::TooLarge {
+        package: package.to_owned(),
+        measure,
+        actual,
+        limit,
+        largest: largest_first(sizes),
+        ways_out: "leave out extras and `--with` packages that the server does not need, ask for a smaller release of the \
+                   largest in `packages`, or use a server with fewer dependencies",
+    })
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Zipped,
+    Unzipped,
+}
+
+/// `a (12), b (3)`: the five largest, largest first.
+fn largest_first(sizes: &BTreeMap<String, u64>) -> String {
+    let mut sizes: Vec<_> = sizes.iter().collect();
+    sizes.sort_by_key(|(name, size)| (std::cmp::Reverse(**size), name.as_str()));
+    let list: Vec<_> = sizes
+        .iter()
+        .take(5)
+        .map(|(name, size)| format!("{name} ({size})"))
+        .collect();
+    list.join(", ")
+}
+
+/// See [`super::lock_in_zip`].
+pub(crate) fn read_lock(zip: &[u8]) -> Result<Lock, PackageError> {
+    let not_ours = |reason: String| PackageError::NotOurZip { reason };
+    let mut archive = ZipArchive::new(Cursor::new(zip))
+        .map_err(|error| not_ours(format!("it is no zip: {error}")))?;
+    let file = archive
+        .by_name(LOCK_NAME)
+        .map_err(|_| not_ours(format!("it holds no `{LOCK_NAME}`")))?;
+    // The largest locks have a few thousand lines; more than this is not one of ours.
+    const LARGEST: u64 = 4 * 1024 * 1024;
+    let mut text = String::new();
+    let read = file.take(LARGEST).read_to_string(&mut text);
+    read.map_err(|error| not_ours(format!("its `{LOCK_NAME}` cannot be read: {error}")))?;
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_over_a_limit_names_its_largest_distributions() {
+        let sizes = [
+            ("a", 10),
+            ("b", 700),
+            ("c", 20),
+            ("d", 1),
+            ("e", 2),
+            ("f", 700),
+        ];
+        let sizes: BTreeMap<_, _> = sizes.map(|(name, size)| (name.to_owned(), size)).into();
+        let limits = Limits {
+            zipped: 500,
+            unzipped: 1000,
+        };
+        assert!(check_limit("a", Measure::Zipped, 500, limits, &sizes).is_ok());
+        assert!(check_limit("a", Measure::Unzipped, 1000, limits, &sizes).is_ok());
+        let error =
+            check_limit("a", Measure::Unzipped, 1433, limits, &sizes).expect_err("over the limit");
+        assert_eq!(
+            error.to_string(),
+            "the package of `a` is 1433 bytes unzipped, over Lambda's limit of 1000 bytes for a zip function. Largest distributions \
+             (unzipped bytes): b (700), f (700), c (20), a (10), e (2). Ways out: leave out extras and `--with` packages that the \
+             server does not need, ask for a smaller release of the largest in `packages`, or use a server with fewer dependencies"
+        );
+        let error =
+            check_limit("a", Measure::Zipped, 501, limits, &sizes).expect_err("over the limit");
+        assert!(error.to_string().starts_with(
+            "the package of `a` is 501 bytes zipped, over Lambda's limit of 500 bytes"
+        ));
+    }
+
+    #[test]
+    fn lambda_takes_fifty_megabytes_zipped_and_two_hundred_and_fifty_unzipped() {
+        assert_eq!(
+            Limits::LAMBDA,
+            Limits {
+                zipped: 52_428_800,
+                unzipped: 262_144_000
+            }
+        );
+    }
+}
