@@ -259,19 +259,25 @@ pub(crate) fn params_for_server(params: Option<&str>, caller: Era, server: Era) 
         }
         (Era::Modern, Era::Legacy) => {
             let mut object = Object::parse(params?.as_bytes())?;
-            if let Some(mut meta) = object
-                .get_borrowed("_meta")
-                .and_then(|meta| Object::parse(meta.as_bytes()))
-            {
-                meta.retain(|key| !key.starts_with(RESERVED_PREFIX));
-                if meta.is_empty() {
-                    object.remove("_meta");
-                } else {
-                    object.set("_meta", meta.to_text());
-                }
-            }
+            strip_reserved_meta(&mut object);
             Some(object.to_text())
         }
+    }
+}
+
+/// Removes what only the modern era knows from an object's `_meta`, and `_meta` itself when nothing else is in it.
+fn strip_reserved_meta(object: &mut Object<'_>) {
+    let Some(mut meta) = object
+        .get_borrowed("_meta")
+        .and_then(|meta| Object::parse(meta.as_bytes()))
+    else {
+        return;
+    };
+    meta.retain(|key| !key.starts_with(RESERVED_PREFIX));
+    if meta.is_empty() {
+        object.remove("_meta");
+    } else {
+        object.set("_meta", meta.to_text());
     }
 }
 
@@ -298,6 +304,7 @@ pub(crate) fn result_for_caller(
             for key in ["resultType", "ttlMs", "cacheScope"] {
                 object.remove(key);
             }
+            strip_reserved_meta(&mut object);
             if method == "tools/call" {
                 drop_structured_value(&mut object);
             }

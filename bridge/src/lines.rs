@@ -75,11 +75,16 @@ impl Lines {
                 }
                 return None;
             };
-            let line = self.cut(end);
-            if self.skipping {
-                self.skipping = false;
-                continue;
+            let too_long = end - self.start > self.limit;
+            if self.skipping || too_long {
+                self.start = end + 1;
+                self.searched = self.start;
+                if std::mem::take(&mut self.skipping) {
+                    continue;
+                }
+                return Some(Line::TooLong);
             }
+            let line = self.cut(end);
             return Some(Line::Text(line));
         }
     }
@@ -192,6 +197,8 @@ mod tests {
             cut(8, &[b"aaaaaaaaaa", b"bbbbbbbbbb", b"bb\nok\n"]),
             [Line::TooLong, text(b"ok")]
         );
+        assert_eq!(cut(8, &[b"aaaaaaaaaa\nok\n"]), [Line::TooLong, text(b"ok")]);
+        assert_eq!(cut(8, &[b"aaaaaaaa\n"]), [text(b"aaaaaaaa")]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Puts the objects in order: from whatever an earlier run left, to what is wanted.
 //!
 //! Order: is it ours? - role (widened), log group, queue - function: configuration, then code - concurrency, tags - version - the
-//! caller's hook - alias - then what is no longer needed: role (narrowed), queue, old versions. A run that is killed between any two
-//! calls leaves something that the next run finishes: every step compares before it acts.
+//! caller's hook - alias - then what is no longer needed: role (narrowed), queue, old versions - and the mark `unfinished`. A run that
+//! is killed between any two calls leaves something that the next run finishes: every step compares before it acts.
 
 use super::found::Configuration;
 use super::function::{self, FunctionState};
@@ -163,11 +163,13 @@ impl Run<'_> {
             self.serve(verified, alias_exists, verify).await?;
         }
 
+        self.tidy(served.as_ref(), role, needs, used).await?;
+        // Last: until here a run that was killed is adopted by the next one.
         if function.tags.contains_key(tags::UNFINISHED) {
             let finished = tags::with_ours(&wanted.tags, name);
             function::set_tags(aws, op, name, &function.tags, &finished).await?;
         }
-        self.tidy(served.as_ref(), role, needs, used).await
+        Ok(())
     }
 
     /// The function as it is, at rest, if it is ours to change; in [`Mode::Create`] this comes before everything else.
@@ -371,8 +373,10 @@ impl Run<'_> {
         let published = version::publish(aws, op, name, &wanted.code_sha256).await?;
         let published = wait::until(aws, op, name, Until::Active, published).await?;
         // Lambda gives the last version again if nothing changed.
-        let already =
-            verified.is_some_and(|verified| verified.snapshot.version == published.version);
+        let already = verified.is_some_and(|verified| {
+            verified.snapshot.version == published.version
+                && verified.snapshot.code_sha256 == published.code_sha256
+        });
         if !already {
             let doing = format!("verifying version {} of {name}", published.version);
             tracing::info!(name, published.version, "verifying the new version");

@@ -19,8 +19,8 @@ pub enum DeployError {
 
     /// An object of a name that is needed exists, without our tags.
     #[error(
-        "the {object} {name} exists, but was not made for the function {function_name} here (it lacks the tag \
-         mcplambda:function = {function_name}); rename or delete it, or choose another function name"
+        "the {object} {name} exists, but its tags do not say that it was made for the function {function_name} here; delete it, \
+         or choose another function name"
     )]
     NotOurs {
         /// For example `IAM role`.

@@ -5,9 +5,9 @@
 //!
 //! # Layout
 //!
-//! One file per AWS object ([`role`], [`log_group`], [`dead_letter`], [`function`], [`version`], [`alias`]), each with the same
-//! three verbs: read, ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`]
-//! are pure. [`retry`] and [`wait`] decide what is waited out, [`operation`] how long.
+//! One file per AWS object (`role`, `log_group`, `dead_letter`, `function`, `version`, `alias`), each with the same few verbs: read,
+//! ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`] are pure. `retry`
+//! and `wait` decide what is waited out, [`Operation`] how long. `snapshot` parses what Lambda says about a function.
 //!
 //! # Invariants
 //!
@@ -15,25 +15,25 @@
 //! - Permissions are widened before the alias moves and narrowed after, and nothing that the served version uses is removed before.
 //! - The alias moves only after the caller's hook accepted the new version.
 
-pub mod alias;
-pub mod converge;
-pub mod dead_letter;
-pub mod destroy;
-pub mod error;
-pub mod found;
-pub mod function;
-pub mod log_group;
+mod alias;
+mod converge;
+mod dead_letter;
+mod destroy;
+mod error;
+mod found;
+mod function;
+mod log_group;
 pub mod names;
-pub mod operation;
+mod operation;
 pub mod policy;
-pub mod read;
-pub mod retry;
-pub mod role;
+mod read;
+mod retry;
+mod role;
 mod snapshot;
 pub mod tags;
-pub mod version;
-pub mod wait;
-pub mod wanted;
+mod version;
+mod wait;
+mod wanted;
 
 pub use converge::converge;
 pub use destroy::destroy;

@@ -1,8 +1,8 @@
 //! Published versions: what the alias points to.
 //!
-//! After the alias moved, two are kept: the one that is served, and the one that was served before, to go back to. Older ones, and
-//! those that were never served because they did not work, are deleted: an account has 75 GB for code (AWS Lambda quotas). A version
-//! that any alias points to is never deleted.
+//! After the alias moved, the version that is served is kept, the one that was served before, and the [`KEPT`] youngest below: to go back
+//! to, and for callers that still name a version. Older ones are deleted, because an account has 75 GB for code (AWS Lambda quotas).
+//! A version that any alias points to is never deleted.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,10 @@ pub(crate) async fn publish(
     answer.snapshot(&call)
 }
 
-/// Deletes what is older than `served`, except `previous` and what an alias points to.
+/// How many versions below the served one are kept, the one that was served before among them.
+const KEPT: usize = 5;
+
+/// Deletes what is older than `served`, except `previous`, the [`KEPT`] youngest and what an alias points to.
 pub(crate) async fn delete_older(
     aws: &Aws,
     op: &Operation,
@@ -40,22 +43,21 @@ pub(crate) async fn delete_older(
     let Ok(served_number) = served.parse::<u64>() else {
         return Ok(());
     };
-    let versions = list(aws, op, function_name).await?;
-    let older: Vec<_> = versions
+    // `$LATEST` is listed too, and is not a number.
+    let mut below: Vec<u64> = list(aws, op, function_name)
+        .await?
         .iter()
-        .filter(|version| {
-            *version != previous
-                && version
-                    .parse::<u64>()
-                    .is_ok_and(|number| number < served_number)
-        })
+        .filter_map(|version| version.parse().ok())
+        .filter(|number| *number < served_number)
         .collect();
-    if older.is_empty() {
+    below.sort_unstable();
+    below.truncate(below.len().saturating_sub(KEPT));
+    if below.is_empty() {
         return Ok(());
     }
     let pointed_to = pointed_to(aws, op, function_name).await?;
-    for version in older {
-        if pointed_to.contains(version) {
+    for version in below.iter().map(u64::to_string) {
+        if version == previous || pointed_to.contains(&version) {
             continue;
         }
         tracing::info!(function_name, version, "deleting an old version");
@@ -64,7 +66,7 @@ pub(crate) async fn delete_older(
             aws.lambda
                 .delete_function()
                 .function_name(function_name)
-                .qualifier(version)
+                .qualifier(&version)
                 .send()
         })
         .await;

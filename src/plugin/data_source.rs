@@ -27,7 +27,8 @@ pub trait DataSource: Send + Sync + 'static {
     /// Attributes and blocks; the model has a field for each.
     fn schema(&self) -> Schema;
 
-    /// Checks that need more than one attribute. Pure: the provider is not configured, values may be unknown.
+    /// Checks that need more than one attribute. Pure: nothing is configured yet, values may be unknown, and
+    /// defaults are not filled in.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
     /// Reads. `state` comes as configured, defaults filled in and wholly known; what is configured must stay.

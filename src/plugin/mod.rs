@@ -100,10 +100,17 @@ pub mod validators;
 pub mod value;
 pub mod value_type;
 
+mod apply;
+mod check;
 mod conform;
 mod managed;
 mod plan;
+mod rpc;
+mod server;
+mod validate;
+mod wire;
 
+pub use check::SchemaUse;
 pub use data_source::{DataSource, DataSourceContext};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use function::{Arguments, Function, FunctionError, Parameter, Signature};
@@ -119,6 +126,7 @@ pub use schema::{
     Nesting, RequiresReplace, Schema,
 };
 pub use serve::{ServeOptions, serve};
+pub use server::Server;
 pub use validators::Validator;
 pub use value::{Refinement, Value, ValueSet};
 pub use value_type::ValueType;

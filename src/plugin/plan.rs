@@ -165,6 +165,41 @@ impl PlanBasis {
     }
 }
 
+/// The configuration with defaults filled in, for a provider or data source.
+pub(super) fn fill_defaults(schema: &Schema, config: &Value) -> Value {
+    let block = &schema.block;
+    let beside = (config, &Value::Null);
+    walk_object(
+        &block.attributes,
+        &block.blocks,
+        beside,
+        config.clone(),
+        &Path::ROOT,
+        &mut |place, value| match &place.attribute.default {
+            Some(default) if value.is_null() => Visit::Done(default.clone()),
+            _ => Visit::Descend(value),
+        },
+    )
+}
+
+/// Reports where `state`, read by a data source, is not what `config` says.
+pub(super) fn check_kept(
+    schema: &Schema,
+    config: &Value,
+    state: &Value,
+    diagnostics: &mut Diagnostics,
+) {
+    let block = &schema.block;
+    Check { diagnostics }.object(
+        &block.attributes,
+        &block.blocks,
+        config,
+        &Value::Null,
+        state,
+        &Path::ROOT,
+    );
+}
+
 /// Nulls write-only attributes, which neither plan nor state may hold.
 pub(super) fn null_write_only(block: &Block, value: Value) -> Value {
     let nowhere = (&Value::Null, &Value::Null);

@@ -23,7 +23,8 @@ pub trait Provider: Send + Sync + 'static {
     /// What can be configured.
     fn schema(&self) -> Schema;
 
-    /// Checks that need more than one attribute. Pure: nothing is configured yet, and values may be unknown.
+    /// Checks that need more than one attribute. Pure: nothing is configured yet, values may be unknown, and
+    /// defaults are not filled in.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
     /// Makes the data from the configuration. `Ok(None)`: the configuration has unknown values that it takes to do so,

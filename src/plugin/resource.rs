@@ -35,7 +35,8 @@ pub trait Resource: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Checks that need more than one attribute. Pure: the provider is not configured, values may be unknown.
+    /// Checks that need more than one attribute. Pure: nothing is configured yet, values may be unknown, and
+    /// defaults are not filled in.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
     /// Refines the plan of a create or update.

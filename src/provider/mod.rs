@@ -5,5 +5,51 @@
 pub mod clients;
 pub mod config;
 pub mod config_error;
+pub mod config_schema;
 pub mod credentials;
 pub mod http_client;
+pub mod report_config;
+
+use clients::Clients;
+use config_schema::ConfigModel;
+
+use crate::plugin::{ConfigureContext, Diagnostics, Offers, Provider, Schema};
+
+/// The provider that Terraform talks to.
+#[derive(Debug, Default)]
+pub struct Mcplambda;
+
+impl Provider for Mcplambda {
+    type Config = ConfigModel;
+    type Data = Clients;
+
+    fn name(&self) -> &str {
+        "mcplambda"
+    }
+
+    fn schema(&self) -> Schema {
+        config_schema::schema()
+    }
+
+    fn validate(&self, config: &ConfigModel, diagnostics: &mut Diagnostics) {
+        config_schema::validate(config, diagnostics);
+    }
+
+    async fn configure(
+        &self,
+        _context: &mut ConfigureContext,
+        config: ConfigModel,
+    ) -> Result<Option<Clients>, Diagnostics> {
+        match config_schema::read(config)? {
+            Some(config) => match clients::connect(config).await {
+                Ok(clients) => Ok(Some(clients)),
+                Err(error) => Err(report_config::config_error(&error).into()),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn offers(&self) -> Offers<Clients> {
+        Offers::new()
+    }
+}

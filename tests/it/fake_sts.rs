@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// Lower-case names.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// The form's fields, decoded.
-    pub form: Vec<(String, String)>,
+    pub(crate) form: Vec<(String, String)>,
 }
 
 impl Request {
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.form
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(key, _)| key == name)
@@ -29,7 +29,7 @@ impl Request {
     }
 
     /// The access key that signed the request.
-    pub fn access_key(&self) -> Option<&str> {
+    pub(crate) fn access_key(&self) -> Option<&str> {
         self.header("authorization")?
             .split("Credential=")
             .nth(1)?
@@ -39,14 +39,14 @@ impl Request {
 }
 
 /// Stops listening when dropped.
-pub struct FakeSts {
-    pub url: String,
+pub(crate) struct FakeSts {
+    pub(crate) url: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl FakeSts {
     /// `answer` gets each request and returns a status and an XML body.
-    pub fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let url = format!(
             "http://{}",
@@ -66,14 +66,14 @@ impl FakeSts {
     }
 
     /// The account `account` and nothing else.
-    pub fn of_account(account: &'static str) -> Self {
+    pub(crate) fn of_account(account: &'static str) -> Self {
         Self::start(move |request| match request.field("Action") {
             Some("GetCallerIdentity") => (200, identity(account)),
             _ => (400, error("InvalidAction", "not expected here")),
         })
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("no holder panics").clone()
     }
 }
@@ -142,7 +142,7 @@ fn decode(text: &str) -> String {
 }
 
 /// GetCallerIdentity's answer.
-pub fn identity(account: &str) -> String {
+pub(crate) fn identity(account: &str) -> String {
     format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::{account}:user/someone</Arn><UserId>AIDA</UserId><Account>{account}</Account>\
@@ -151,7 +151,7 @@ pub fn identity(account: &str) -> String {
 }
 
 /// AssumeRole's answer: credentials with this access key.
-pub fn assumed(access_key: &str) -> String {
+pub(crate) fn assumed(access_key: &str) -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
@@ -160,7 +160,7 @@ pub fn assumed(access_key: &str) -> String {
 }
 
 /// An error as STS writes it.
-pub fn error(code: &str, message: &str) -> String {
+pub(crate) fn error(code: &str, message: &str) -> String {
     format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
          <Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"

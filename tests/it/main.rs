@@ -1,5 +1,14 @@
 //! Hermetic tests: nothing here needs a network or another test. Those of packaging need `uv` and `python3`.
 
+mod agentcore_discover;
+mod agentcore_tool_schema;
+mod deploy_create;
+mod deploy_destroy;
+mod deploy_policy;
+mod deploy_read;
+mod deploy_replay;
+mod deploy_retry;
+mod deploy_update;
 mod fake_sts;
 mod handshake_debug;
 mod handshake_end;

@@ -115,24 +115,22 @@ fn a_legacy_caller_gets_legacy_shapes_from_a_modern_server() {
             "instructions": "be modern",
         })
     );
-    let server = json!({"io.modelcontextprotocol/serverInfo": {"name": "modern", "version": "2"}});
     assert_eq!(
         result(&mut sandbox, &legacy("tools/list", "")),
         json!({
             "tools": [
                 {"name": "args", "inputSchema": {"type": "object"}, "outputSchema": {"type": "object"}},
                 {"name": "scalar", "inputSchema": {"type": "object"}},
-            ],
-            "_meta": server,
+            ]
         })
     );
     assert_eq!(
         result(&mut sandbox, &legacy("tools/call", r#""name":"scalar""#)),
-        json!({"content": [{"type": "text", "text": "42"}], "_meta": server})
+        json!({"content": [{"type": "text", "text": "42"}]})
     );
     assert_eq!(
         result(&mut sandbox, &legacy("tools/call", r#""name":"object""#)),
-        json!({"content": [{"type": "text", "text": "{}"}], "structuredContent": {"a": 1}, "_meta": server})
+        json!({"content": [{"type": "text", "text": "{}"}], "structuredContent": {"a": 1}})
     );
     assert_eq!(result(&mut sandbox, &legacy("ping", "")), json!({}));
 }

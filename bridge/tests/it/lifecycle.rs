@@ -299,7 +299,7 @@ fn a_slow_start_is_waited_for_by_the_first_event() {
 
 #[test]
 fn a_first_event_without_time_to_wait_is_answered_and_the_server_goes_on_starting() {
-    let mut sandbox = Sandbox::start(&misbehaving(&["slow-start=10.5"]));
+    let mut sandbox = Sandbox::start(&misbehaving(&["slow-start=13"]));
     sandbox.wait_for_log("the MCP server is still starting after");
     let posted = sandbox.send_within(b"{}", Some(&client_context("ok")), 500);
     let error = posted.function_error();
