@@ -87,3 +87,30 @@ pub(crate) async fn point(
     .await?;
     Ok(())
 }
+
+/// Removes an alias that is no longer wanted, beside the one that serves; that it is gone already is fine.
+///
+/// # Errors
+///
+/// [`DeployError`] as any call.
+pub async fn remove(
+    aws: &Aws,
+    function_name: &str,
+    alias: &str,
+    op: &Operation,
+) -> Result<(), DeployError> {
+    tracing::info!(function_name, alias, "removing the alias");
+    let call = Call::lambda("DeleteAlias", format!("{function_name}:{alias}"));
+    let removed = retry::call(op, &call, || {
+        aws.lambda
+            .delete_alias()
+            .function_name(function_name)
+            .name(alias)
+            .send()
+    })
+    .await;
+    match removed {
+        Err(fault) if !fault.is_not_found() => Err(fault.into()),
+        _ => Ok(()),
+    }
+}

@@ -15,7 +15,7 @@
 //! - Permissions are widened before the alias moves and narrowed after, and nothing that the served version uses is removed before.
 //! - The alias moves only after the caller's hook accepted the new version.
 
-mod alias;
+pub mod alias;
 mod converge;
 mod dead_letter;
 mod destroy;

@@ -1,6 +1,6 @@
 //! Removal: all that was made, nothing else, and never stuck on what is gone already.
 
-use mcplambda::deploy::{DeployError, destroy, policy, remnants};
+use mcplambda::deploy::{DeployError, alias, destroy, policy, remnants};
 use serde_json::json;
 
 use crate::deploy_replay::*;
@@ -245,4 +245,20 @@ async fn remnants_name_what_a_killed_removal_left() {
             format!("the dead letter queue {QUEUE} is left"),
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_alias_is_removed_and_may_be_gone_already() {
+    let stage = stage([vec![
+        ("lambda DeleteAlias", done()),
+        ("lambda DeleteAlias", no_function()),
+    ]]);
+
+    for _ in 0..2 {
+        alias::remove(&stage.aws, "time", "former", &stage.op)
+            .await
+            .expect("removed");
+    }
+
+    stage.assert_played();
 }

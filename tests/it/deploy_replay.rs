@@ -435,6 +435,7 @@ fn lambda_call(method: &str, uri: &http::Uri) -> String {
         ("POST", ["functions", _, "aliases"]) => "CreateAlias",
         ("GET", ["functions", _, "aliases", _]) => "GetAlias",
         ("PUT", ["functions", _, "aliases", _]) => "UpdateAlias",
+        ("DELETE", ["functions", _, "aliases", _]) => "DeleteAlias",
         ("POST", ["tags", _]) => "TagResource",
         ("DELETE", ["tags", _]) => "UntagResource",
         other => panic!("not a call that this room makes: {other:?}"),
