@@ -15,6 +15,7 @@ mod handshake_end;
 mod handshake_socket;
 mod handshake_start;
 mod handshake_tls;
+mod layering;
 mod package_bridge;
 mod package_build;
 mod package_lock;
