@@ -34,7 +34,7 @@ into a file named main.tf and run `terraform init` and `terraform apply` beside 
 Documentation: docs/index.md in the source code, and the provider's pages in the Terraform Registry.
 
 Options:
-    --version    prints the version, the commit and the hashes of the embedded bridges
+    --version    prints the version, the commit and the SHA-256 of each embedded bridge
     --debug      serves until Ctrl-C and prints the TF_REATTACH_PROVIDERS line with which
                  Terraform attaches to this process instead of starting its own
     --help       prints this";
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         // Providers written in Go take it with one dash.
         ["--debug" | "-debug"] => run(true),
         ["--version" | "-version" | "-V"] => {
-            print(env!("CARGO_PKG_VERSION"));
+            print(mcplambda::version::describe().trim_end());
             ExitCode::SUCCESS
         }
         ["--help" | "-help" | "-h"] => {

@@ -73,6 +73,15 @@ async fn help_goes_to_stdout() {
 }
 
 #[tokio::test]
+async fn version_says_what_the_binary_is_made_of() {
+    let ended = Start::default().arg("--version").run().await;
+    assert!(ended.status.success());
+    let expected = mcplambda::version::describe();
+    assert_eq!(ended.stdout, expected.lines().collect::<Vec<_>>());
+    assert_eq!(ended.stderr, [""; 0]);
+}
+
+#[tokio::test]
 async fn the_handshake_line_is_all_that_is_ever_on_stdout() {
     // At the most talkative level, with calls of each service.
     let plugin = Start::default().env("TF_LOG", "TRACE").start().await;
