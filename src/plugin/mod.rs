@@ -76,6 +76,7 @@
 pub mod data_source;
 pub mod debug;
 pub mod diagnostics;
+pub mod docs;
 pub mod duration;
 pub mod function;
 pub mod handshake;

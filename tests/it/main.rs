@@ -9,6 +9,8 @@ mod deploy_read;
 mod deploy_replay;
 mod deploy_retry;
 mod deploy_update;
+mod docs_fresh;
+mod docs_pages;
 mod fake_sts;
 mod handshake_debug;
 mod handshake_end;
