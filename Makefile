@@ -56,8 +56,8 @@ e2e: venv test-binaries
 demo: tools-for-test
 	@python3 examples/quickstart/demo.py
 
-docs: build
-	$(PROVIDER) --generate-docs docs
+docs:
+	MCPLAMBDA_UPDATE_DOCS=1 cargo test --locked --quiet --test it docs_fresh
 
 venv: tools-for-test
 	@tests/local-aws/install.sh

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use mcplambda::plugin::handshake::HandshakeError;
 use mcplambda::plugin::serve::ServeError;
-use mcplambda::plugin::tfplugin6::provider_server::Provider;
-use mcplambda::plugin::{ServeOptions, serve};
+use mcplambda::plugin::{ServeOptions, Server, serve};
+use mcplambda::provider::Mcplambda;
 
 /// Where Terraform finds this provider: `source` in `required_providers`.
 const PROVIDER_ADDRESS: &str = "mcplambda/mcplambda";
@@ -74,7 +74,7 @@ fn run(debug: bool) -> ExitCode {
         name: "mcplambda".to_owned(),
         debug,
     };
-    match serve(NoProvider, options) {
+    match serve(Server::new(Mcplambda), options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Handshake(HandshakeError::NotStartedByHost)) => {
             eprintln!("{EXPLANATION}");
@@ -105,7 +105,3 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 fn print(text: &str) {
     println!("{text}");
 }
-
-struct NoProvider;
-
-impl Provider for NoProvider {}

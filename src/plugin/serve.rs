@@ -227,7 +227,7 @@ fn call_span(path: &str, provider_address: &str) -> tracing::Span {
     static CALLS: AtomicU64 = AtomicU64::new(1);
 
     let tf_rpc = path.rsplit('/').next().unwrap_or(path);
-    tracing::info_span!(
+    let span = tracing::info_span!(
         "call",
         tf_rpc,
         // Unique among the lines of one log, which may hold several processes.
@@ -238,7 +238,9 @@ fn call_span(path: &str, provider_address: &str) -> tracing::Span {
         ),
         tf_provider_addr = provider_address,
         tf_proto_version = handshake::PROTOCOL_VERSION,
-    )
+    );
+    tracing::trace!(parent: &span, "called");
+    span
 }
 
 /// Accepts connections, and secures them side by side, so that a peer that never finishes its TLS

@@ -12,6 +12,7 @@ mod deploy_update;
 mod docs_fresh;
 mod docs_pages;
 mod fake_sts;
+mod handshake_calls;
 mod handshake_debug;
 mod handshake_end;
 mod handshake_socket;
