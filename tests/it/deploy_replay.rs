@@ -287,9 +287,13 @@ pub(crate) struct Stage {
 /// Scripts are written in pieces.
 pub(crate) fn stage(script: impl IntoIterator<Item = Vec<(&'static str, Answer)>>) -> Stage {
     let script: Vec<_> = script.into_iter().flatten().collect();
+    // One answer more than is written: a call too many is recorded, and fails `assert_played`.
+    let too_many = lambda_error(418, "CallTooMany", "the script has ended");
     let events = script
         .iter()
-        .map(|(_, answer)| {
+        .map(|(_, answer)| answer)
+        .chain([&too_many])
+        .map(|answer| {
             let mut response = http::Response::builder().status(answer.status);
             for (name, value) in &answer.headers {
                 response = response.header(*name, value);
