@@ -44,6 +44,7 @@ An AWS API on loopback. Prints one line of JSON when it is ready, and stops at S
   --port PORT        port to listen on (default: a free one)
   --target DIR       build directory with venv/, tools/ and rootfs/, as install.sh makes them
                      (default: the one in which this program lies, else ./target)
+  --venv DIR         virtual environment with moto (default: venv/ in the build directory)
   --pending-ms MS    how long functions stay Pending, and updates InProgress (default: 200)
   --isolation HOW    namespace: functions see Lambda's paths and nothing of the machine
                      plain: functions run where their code was unpacked
@@ -55,6 +56,7 @@ An AWS API on loopback. Prints one line of JSON when it is ready, and stops at S
 struct Options {
     port: u16,
     target: PathBuf,
+    venv: Option<PathBuf>,
     pending: Duration,
     isolation: Option<String>,
     prefer_rootfs: bool,
@@ -108,6 +110,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
     let mut options = Options {
         port: 0,
         target: default_target(),
+        venv: None,
         pending: Duration::from_millis(200),
         isolation: None,
         prefer_rootfs: false,
@@ -125,6 +128,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
                 options.port = value()?.parse().map_err(|_| "--port needs a port number")?
             }
             "--target" => options.target = PathBuf::from(value()?),
+            "--venv" => options.venv = Some(PathBuf::from(value()?)),
             "--pending-ms" => {
                 let ms = value()?
                     .parse()
@@ -180,7 +184,7 @@ async fn run(options: Options) -> Result<(), String> {
         let runtimes = Runtimes::find(&probe_target, &isolation, options.prefer_rootfs);
         Ok::<_, String>((isolation, runtimes))
     });
-    let venv = target.join("venv");
+    let venv = options.venv.unwrap_or_else(|| target.join("venv"));
     let (moto, machine) = tokio::join!(moto::start(&venv, work.path()), machine);
     let moto::Running {
         mut supervised,
@@ -194,7 +198,8 @@ async fn run(options: Options) -> Result<(), String> {
         "region": "us-east-1",
         "account_id": moto::ACCOUNT,
         "isolation": match &isolation {
-            Isolation::Namespace { .. } => "namespace".to_owned(),
+            Isolation::Namespace { user: Some(_) } => "namespace".to_owned(),
+            Isolation::Namespace { user: None } => "user namespace".to_owned(),
             Isolation::Plain { why } => format!("plain: {why}"),
         },
         "runtimes": runtimes.to_json(),
@@ -226,7 +231,7 @@ async fn run(options: Options) -> Result<(), String> {
             () = &mut input_ended => break Ok(()),
             Err(error) = &mut served => break Err(error.to_string()),
             _ = moto_ended.tick() => if supervised.ended() {
-                break Err("moto has ended".to_owned());
+                break Err(format!("moto has ended; its output ends: {}", moto::output(work.path())));
             },
         }
     };

@@ -5,7 +5,7 @@
 //! account.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
@@ -23,6 +23,9 @@ use crate::supervise::{Spec, Supervised};
 
 /// The account that moto gives to credentials that it does not know.
 pub(crate) const ACCOUNT: &str = "123456789012";
+
+/// The file in the work directory that receives moto's output.
+const LOG: &str = "moto.log";
 
 /// How to call a running moto.
 #[derive(Clone)]
@@ -50,7 +53,7 @@ pub(crate) async fn start(venv: &Path, work: &Path) -> Result<Running, String> {
             program.display()
         ));
     }
-    let log: PathBuf = work.join("moto.log");
+    let log = work.join(LOG);
     let mut last_error = String::new();
     // A port that is free now can be taken before moto has it: then another is tried.
     for attempt in 0..3 {
@@ -87,19 +90,23 @@ pub(crate) async fn start(venv: &Path, work: &Path) -> Result<Running, String> {
             Ok(()) => return Ok(Running { supervised, moto }),
             Err(error) => {
                 supervised.stop().await;
-                let output = std::fs::read_to_string(&log).unwrap_or_default();
-                last_error = format!("{error}; its output ends: {}", tail(output.trim()));
+                last_error = format!("{error}; its output ends: {}", output(work));
             }
         }
     }
     Err(format!("moto did not start: {last_error}"))
 }
 
-fn tail(text: &str) -> &str {
-    text.char_indices()
+/// The end of what moto has printed.
+pub(crate) fn output(work: &Path) -> String {
+    let output = std::fs::read_to_string(work.join(LOG)).unwrap_or_default();
+    let output = output.trim();
+    let start = output
+        .char_indices()
         .rev()
         .nth(1000)
-        .map_or(text, |(at, _)| &text[at..])
+        .map_or(0, |(at, _)| at);
+    output[start..].to_owned()
 }
 
 impl Moto {

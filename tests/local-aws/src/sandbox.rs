@@ -86,7 +86,8 @@ impl Root {
         self.accounts_and_names()?;
 
         let tmp = dir.join("tmp");
-        std::fs::create_dir(&tmp)?;
+        // An interpreter below /tmp has made it; it is still to be found at /var/lang.
+        std::fs::create_dir_all(&tmp)?;
         mount(
             Some("tmpfs"),
             &tmp,

@@ -1,5 +1,7 @@
 """local-aws as a process: it starts with one command, says so, and leaves nothing behind."""
 
+import http.client
+import json
 import os
 import pathlib
 import signal
@@ -33,6 +35,15 @@ def all_gone(pids):
             return True
         time.sleep(0.01)
     return False
+
+
+def start_invoking(aws, event):
+    """Sends an Invoke of `f` and leaves its answer for later."""
+    connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"))
+    scope = "a/20260101/us-east-1/lambda/aws4_request"
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
+    connection.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(event), headers)
+    return connection
 
 
 def work_directories():
@@ -91,18 +102,14 @@ def test_killed_it_still_leaves_no_process():
 def test_stopping_does_not_wait_for_a_function_that_runs():
     aws, pid = with_a_warm_function()
     pids = aws.descendants()
-    busy = subprocess.Popen(
-        ["curl", "-s", "-H", "Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/lambda/aws4_request",
-         "-d", '{"sleep": 25}', f"{aws.endpoint}/2015-03-31/functions/f/invocations"],
-        stdout=subprocess.DEVNULL,
-    )
+    busy = start_invoking(aws, {"sleep": 25})
     while aws.local("GET", "environments")["environments"]:
         time.sleep(0.01)
     started = time.monotonic()
     assert aws.stop() == 0
     assert time.monotonic() - started < 10
     assert all_gone(pids)
-    busy.wait(timeout=20)
+    busy.close()
 
 
 def test_a_port_can_be_asked_for_and_must_be_free():
@@ -148,10 +155,10 @@ def test_a_client_may_leave_while_its_function_runs():
     aws, _ = with_a_warm_function()
     try:
         lambda_ = aws.client("lambda")
-        subprocess.run(
-            ["curl", "-s", "-m", "0.3", "-H", "Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/lambda/aws4_request",
-             "-d", '{"sleep": 1}', f"{aws.endpoint}/2015-03-31/functions/f/invocations"],
-        )
+        leaving = start_invoking(aws, {"sleep": 1})
+        while aws.local("GET", "environments")["environments"]:
+            time.sleep(0.01)
+        leaving.close()
         while not aws.local("GET", "environments")["environments"]:
             time.sleep(0.01)
         assert invoke(lambda_, "f")["Payload"]["handled"] == 3
