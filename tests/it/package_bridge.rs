@@ -1,5 +1,7 @@
 //! The bridges that the build embedded: right bytes, right machine, named truly by `--version`.
 
+use std::process::Command;
+
 use mcplambda::package::{Architecture, bridge};
 use sha2::{Digest, Sha256};
 
@@ -74,6 +76,12 @@ fn the_version_text_names_version_commit_and_every_bridge() {
             || digits.len() == 12 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
         "{digits}"
     );
+    let asked = Command::new(env!("CARGO_BIN_EXE_terraform-provider-mcplambda"))
+        .arg("--version")
+        .output()
+        .expect("the provider starts");
+    assert!(asked.status.success());
+    assert_eq!(String::from_utf8(asked.stdout), Ok(text.clone()));
     assert_eq!(x86_64, bridge_line(Architecture::X86_64));
     assert_eq!(arm64, bridge_line(Architecture::Arm64));
 }
