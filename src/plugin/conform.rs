@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
+use super::number::Number;
 use super::path::Path;
 use super::schema::{Block, BlockNesting, Schema};
 use super::value::Value;
@@ -247,6 +248,12 @@ pub(super) fn restore(original: &Value, authored: Value) -> Value {
                     .map(|(original, authored)| restore(original, authored))
                     .collect(),
             )
+        }
+        // A model's float holds fewer digits than the number that it was read from.
+        (Value::Number(original), Value::Number(authored))
+            if Number::from_f64_shortest(original.to_f64()).as_ref() == Ok(&authored) =>
+        {
+            Value::Number(original.clone())
         }
         (_, authored) => authored,
     }

@@ -93,7 +93,11 @@ impl PlanBasis {
     ) -> Planned {
         let value = self.fit(conform::restore(offered, authored), diagnostics);
         let value = null_write_only(&self.schema.block, value);
-        Check { diagnostics }.object(
+        Check {
+            diagnostics,
+            subject: "plan",
+        }
+        .object(
             &self.schema.block.attributes,
             &self.schema.block.blocks,
             &self.config,
@@ -190,7 +194,11 @@ pub(super) fn check_kept(
     diagnostics: &mut Diagnostics,
 ) {
     let block = &schema.block;
-    Check { diagnostics }.object(
+    Check {
+        diagnostics,
+        subject: "result",
+    }
+    .object(
         &block.attributes,
         &block.blocks,
         config,
@@ -484,14 +492,19 @@ fn same(a: &Value, b: &Value) -> bool {
 /// Looks for what core would refuse.
 struct Check<'d> {
     diagnostics: &'d mut Diagnostics,
+    /// What is checked, for messages: `plan` or `result`.
+    subject: &'static str,
 }
 
 impl Check<'_> {
     fn refuse(&mut self, path: &Path, problem: &str) {
         self.diagnostics.push(
             Diagnostic::error(
-                "Provider produced an invalid plan",
-                format!("{path}: {problem}. This is a bug in the provider."),
+                format!("Provider produced an invalid {}", self.subject),
+                format!(
+                    "{path}: the {} {problem}. This is a bug in the provider.",
+                    self.subject
+                ),
             )
             .at(path),
         );
@@ -550,10 +563,7 @@ impl Check<'_> {
                 }
                 (BlockNesting::Set, Value::Set(config), Value::Set(elements))
                     if config.len() == elements.len() => {}
-                _ => self.refuse(
-                    &path,
-                    "the planned blocks are not those of the configuration",
-                ),
+                _ => self.refuse(&path, "has other blocks than the configuration"),
             }
         }
     }
@@ -574,11 +584,14 @@ impl Check<'_> {
             return;
         }
         let AttributeKind::Nested(_, attributes) = &attribute.kind else {
-            self.refuse(path, if config.is_null() {
-                "the plan sets an attribute that the configuration leaves out and that is not computed"
-            } else {
-                "the plan changes a value of the configuration"
-            });
+            self.refuse(
+                path,
+                if config.is_null() {
+                    "sets an attribute that the configuration leaves out and that is not computed"
+                } else {
+                    "changes a value of the configuration"
+                },
+            );
             return;
         };
         match (config, planned) {
@@ -615,10 +628,7 @@ impl Check<'_> {
             }
             (Value::Set(configured), Value::Set(elements))
                 if configured.len() == elements.len() => {}
-            _ => self.refuse(
-                path,
-                "the planned objects are not those of the configuration",
-            ),
+            _ => self.refuse(path, "has other objects than the configuration"),
         }
     }
 }
