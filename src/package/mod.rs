@@ -33,6 +33,7 @@ pub use error::{Attribute, ErrorKind, PackageError};
 pub use lock::Lock;
 pub use source::{ServerSpec, Source, plan_source};
 pub use uv::Tools;
+pub use uvx::HANDLER;
 
 /// What Lambda is given, and how the server in it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,11 @@ impl Source {
         self.architecture
     }
 
+    /// What follows the package on the command line: the server's own arguments.
+    pub fn server_args(&self) -> &[String] {
+        &self.uvx.server_args
+    }
+
     /// Normalised name of the server's package.
     pub fn package(&self) -> &str {
         &self.uvx.package

@@ -18,7 +18,7 @@ use super::zip::{self, Limits, Measure};
 use super::{Artifact, PackageError, Source, Tools, digest, entry_point};
 
 /// Lambda wants a handler for zip functions; the bridge takes over before it would be called.
-const HANDLER: &str = "mcplambda.handler";
+pub const HANDLER: &str = "mcplambda.handler";
 
 /// See [`super::build`].
 pub(crate) async fn build(

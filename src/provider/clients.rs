@@ -30,6 +30,7 @@ use super::http_client::{
     self, GiveUpOnAbsentHost, HostUnreachable, RememberHost, UserAgent, chain_of, find_source,
 };
 use crate::deploy::Aws;
+use crate::package::{PackageError, Tools};
 
 /// Attempts the SDK makes when neither environment nor profile says otherwise.
 const SDK_DEFAULT_ATTEMPTS: u32 = 3;
@@ -145,6 +146,18 @@ impl Clients {
     #[must_use]
     pub fn default_tags(&self) -> &BTreeMap<String, String> {
         &self.config.default_tags
+    }
+
+    /// What packages are resolved and installed with.
+    ///
+    /// # Errors
+    /// When `uv` is not found.
+    pub fn tools(&self) -> Result<Tools, PackageError> {
+        Tools::find(
+            self.config.uv_path.as_deref(),
+            self.config.cache_dir.as_deref(),
+            std::env::vars_os(),
+        )
     }
 
     /// The configuration that the clients were made from.

@@ -43,10 +43,7 @@ pub struct CaBundleError {
 /// # Errors
 /// [`CaBundleError`] if the environment names a bundle that cannot be read.
 pub fn from_environment() -> Result<SharedHttpClient, CaBundleError> {
-    let tls = match std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        Some(path) => trusting(PathBuf::from(path))?,
-        None => TlsContext::default(),
-    };
+    let tls = tls_from_environment()?;
     let proxied = [
         "HTTPS_PROXY",
         "https_proxy",
@@ -80,6 +77,31 @@ pub fn from_environment() -> Result<SharedHttpClient, CaBundleError> {
     } else {
         direct
     })
+}
+
+/// A connection to `uri` outside of the AWS clients, with the same proxy and certificates.
+///
+/// # Errors
+/// [`CaBundleError`] if the environment names a bundle that cannot be read.
+pub fn connector(uri: &str) -> Result<SharedHttpConnector, CaBundleError> {
+    let proxy = if is_local(uri) {
+        ProxyConfig::disabled()
+    } else {
+        ProxyConfig::from_env()
+    };
+    let connector = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(tls_from_environment()?)
+        .proxy_config(proxy)
+        .build();
+    Ok(SharedHttpConnector::new(connector))
+}
+
+fn tls_from_environment() -> Result<TlsContext, CaBundleError> {
+    match std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+        Some(path) => trusting(PathBuf::from(path)),
+        None => Ok(TlsContext::default()),
+    }
 }
 
 /// Trusts the certificates of `path` and no other, as the AWS CLI does.

@@ -7,11 +7,17 @@ pub mod config;
 pub mod config_error;
 pub mod config_schema;
 pub mod credentials;
+mod data_source_package;
+mod download;
 pub mod http_client;
+mod report;
 pub mod report_config;
+mod resource_server;
 
 use clients::Clients;
 use config_schema::ConfigModel;
+use data_source_package::PackageDataSource;
+use resource_server::ServerResource;
 
 use crate::plugin::{ConfigureContext, Diagnostics, Offers, Provider, Schema};
 
@@ -51,5 +57,7 @@ impl Provider for Mcplambda {
 
     fn offers(&self) -> Offers<Clients> {
         Offers::new()
+            .resource(ServerResource)
+            .data_source(PackageDataSource)
     }
 }

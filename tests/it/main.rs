@@ -35,7 +35,6 @@ mod package_support;
 mod plan_changes;
 mod plan_nested;
 mod plan_refused;
-mod provider_config;
 mod provider_connect;
 mod sink_provider;
 mod tfclient;

@@ -1,0 +1,106 @@
+//! `mcplambda_package`: resolves a server's packages while planning, so that what is reviewed is what is installed.
+
+use std::collections::BTreeMap;
+
+use crate::package::{self, Architecture, ServerSpec};
+use crate::plugin::schema::{Attribute, Schema};
+use crate::plugin::{Attr, DataSource, DataSourceContext, Diagnostics, ValueType, validators};
+
+use super::clients::Clients;
+use super::report;
+
+crate::model! {
+    /// `mcplambda_package` as configured or read.
+    pub(crate) struct Package {
+        pub(crate) command: String,
+        pub(crate) args: Vec<String>,
+        pub(crate) packages: Vec<String>,
+        pub(crate) runtime: String,
+        pub(crate) architecture: String,
+        pub(crate) id: String,
+        pub(crate) lock: String,
+        pub(crate) versions: BTreeMap<String, String>,
+    }
+}
+
+/// The data source.
+pub(crate) struct PackageDataSource;
+
+impl DataSource for PackageDataSource {
+    type Model = Package;
+    type Data = Clients;
+
+    fn type_name(&self) -> &str {
+        "mcplambda_package"
+    }
+
+    fn schema(&self) -> Schema {
+        let strings = || Attribute::list(ValueType::String).optional();
+        Schema::new()
+            .description(
+                "Resolves the packages of a server for Lambda while planning. Given to `lock` of `mcplambda_server`, exactly what was \
+                 reviewed is installed, also when plan and apply run on different machines.",
+            )
+            .attribute("command", Attribute::string().required().description("As `command` of `mcplambda_server`."))
+            .attribute("args", strings().description("As `args` of `mcplambda_server`."))
+            .attribute("packages", strings().description("As `packages` of `mcplambda_server`."))
+            .attribute(
+                "runtime",
+                Attribute::string()
+                    .optional()
+                    .computed()
+                    .description("As `runtime` of `mcplambda_server`."),
+            )
+            .attribute(
+                "architecture",
+                Attribute::string()
+                    .optional()
+                    .computed()
+                    .default("x86_64")
+                    .validate(validators::one_of(&["x86_64", "arm64"]))
+                    .description("As `architecture` of `mcplambda_server`."),
+            )
+            .attribute("id", Attribute::string().computed().description("What the packages were resolved for."))
+            .attribute(
+                "lock",
+                Attribute::string()
+                    .computed()
+                    .description("Exact versions and hashes, one line a package: `name==version --hash=sha256:…`."),
+            )
+            .attribute(
+                "versions",
+                Attribute::map(ValueType::String).computed().description("The packages: name to version."),
+            )
+    }
+
+    async fn read(
+        &self,
+        context: &mut DataSourceContext<Clients>,
+        state: &mut Package,
+    ) -> Result<(), Diagnostics> {
+        let spec = ServerSpec {
+            command: state.command.known().cloned().unwrap_or_default(),
+            args: state.args.known().cloned().unwrap_or_default(),
+            packages: state.packages.known().cloned().unwrap_or_default(),
+            runtime: state.runtime.known().cloned(),
+            architecture: match state.architecture.as_str() {
+                Some("arm64") => Architecture::Arm64,
+                // The schema allows nothing else, and defaults to this.
+                _ => Architecture::X86_64,
+            },
+        };
+        let source = package::plan_source(&spec).map_err(|error| report::package(&error))?;
+        let tools = context
+            .require_data()?
+            .tools()
+            .map_err(|error| report::package(&error))?;
+        let lock = package::resolve(&tools, &source)
+            .await
+            .map_err(|error| report::package(&error))?;
+        state.runtime = Attr::Known(source.runtime().to_owned());
+        state.id = Attr::Known(source.identity());
+        state.versions = Attr::Known(lock.versions());
+        state.lock = Attr::Known(lock.to_string());
+        Ok(())
+    }
+}

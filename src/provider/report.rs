@@ -1,0 +1,263 @@
+//! Errors of the rooms below become what the user reads: a title, the facts with the next step, and the attribute concerned.
+//!
+//! In: the rooms' errors. Out: diagnostics. The only place where one turns into the other.
+
+use crate::agentcore::discover::DiscoverError;
+use crate::deploy::DeployError;
+use crate::package::{self, ErrorKind, Lock, PackageError};
+use crate::plugin::{Diagnostic, Diagnostics, Path};
+
+use super::config_error::ConfigError;
+use super::download::DownloadError;
+
+/// A failure to resolve, install or pack.
+pub(crate) fn package(error: &PackageError) -> Diagnostics {
+    let summary = match error.kind() {
+        ErrorKind::Network => "Package index not reachable",
+        ErrorKind::Input => "Invalid server",
+        ErrorKind::Unresolvable => "Packages cannot be resolved",
+        ErrorKind::NoWheel => "Package does not run on Lambda",
+        ErrorKind::HashMismatch => "Package differs from its lock",
+        ErrorKind::TooLarge => "Package too large",
+        ErrorKind::Tool => "Packaging tool not usable",
+        ErrorKind::Io => "Package could not be made",
+    };
+    let diagnostic = Diagnostic::error(summary, sentence(&chain(error)));
+    match error.attribute() {
+        Some(attribute) => {
+            let path = Path::from(attribute.name);
+            diagnostic.at(attribute
+                .index
+                .map_or(path.clone(), |index| path.index(index)))
+        }
+        None => diagnostic,
+    }
+    .into()
+}
+
+/// Reads a lock that the user gave.
+///
+/// # Errors
+///
+/// What is wrong with it, at `lock`.
+pub(crate) fn lock(text: &str) -> Result<Lock, Diagnostics> {
+    text.parse().map_err(|error| package(&error))
+}
+
+/// The index did not answer while planning: apply needs it, the plan does not.
+pub(crate) fn not_resolved_at_plan(error: &PackageError) -> Diagnostics {
+    Diagnostic::warning(
+        "Packages not checked",
+        format!(
+            "{} The plan goes on without; apply will need the index.",
+            sentence(&chain(error))
+        ),
+    )
+    .at("args")
+    .into()
+}
+
+/// The index did not answer a search for upgrades: what is deployed stays.
+pub(crate) fn no_upgrade_at_plan(error: &PackageError) -> Diagnostics {
+    Diagnostic::warning(
+        "Newer versions not looked for",
+        format!(
+            "{} The versions in the state are kept.",
+            sentence(&chain(error))
+        ),
+    )
+    .at("auto_upgrade")
+    .into()
+}
+
+/// A failure to use the provider's configuration. No attribute is pointed at: those that it knows are the provider's.
+pub(crate) fn config(error: &ConfigError) -> Diagnostics {
+    Diagnostic::error(error.summary(), sentence(&chain(error))).into()
+}
+
+/// A package that Lambda names could not be fetched.
+pub(crate) fn download(error: &DownloadError) -> Diagnostics {
+    Diagnostic::error("Package not downloaded", sentence(&chain(error))).into()
+}
+
+/// A failure of a deployment step.
+pub(crate) fn deploy(summary: &str, error: &DeployError) -> Diagnostics {
+    let diagnostic = Diagnostic::error(summary, sentence(&chain(error)));
+    match error.attribute() {
+        Some(attribute) => diagnostic.at(attribute),
+        None => diagnostic,
+    }
+    .into()
+}
+
+/// The deployed function does not answer as an MCP server.
+pub(crate) fn not_verified(error: &DiscoverError) -> Diagnostics {
+    Diagnostic::error("Server does not answer", sentence(&chain(error)))
+        .at("verify")
+        .into()
+}
+
+/// An imported function does not answer: it is imported all the same.
+pub(crate) fn not_seen_at_import(error: &DiscoverError) -> Diagnostics {
+    Diagnostic::warning(
+        "Tools not read",
+        format!(
+            "{} The function is imported without its tools; the next update verifies it.",
+            sentence(&chain(error))
+        ),
+    )
+    .into()
+}
+
+/// No legal function name follows from the name.
+pub(crate) fn unusable_name(name: &str) -> Diagnostics {
+    Diagnostic::error(
+        "No function name",
+        format!(
+            "No name of at most 64 characters for the Lambda function can be made from {name:?}. Shorten `name`, or set \
+             `function_name`."
+        ),
+    )
+    .at("name")
+    .into()
+}
+
+/// This build of the provider carries no bridge for the architecture.
+pub(crate) fn no_bridge(architecture: package::Architecture) -> Diagnostics {
+    Diagnostic::error(
+        "Architecture not supported by this build",
+        sentence(&PackageError::NoBridge { architecture }.to_string()),
+    )
+    .at("architecture")
+    .into()
+}
+
+/// Something that is needed is unknown when everything must be known.
+pub(crate) fn unknown_at_apply() -> Diagnostics {
+    Diagnostic::error(
+        "Server not known",
+        "`command`, `args`, `packages`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
+         provider; please report it with the configuration.",
+    )
+    .into()
+}
+
+/// The function's environment is larger than Lambda takes, or cannot be written.
+pub(crate) fn environment(error: &dyn std::error::Error) -> Diagnostics {
+    Diagnostic::error("Environment not possible", sentence(&chain(error)))
+        .at("env")
+        .into()
+}
+
+/// Something that no attribute shows was changed outside Terraform.
+pub(crate) fn drift(detail: &str) -> Diagnostics {
+    Diagnostic::warning(
+        "Changed outside of Terraform",
+        format!("{} The next apply restores it.", sentence(detail)),
+    )
+    .into()
+}
+
+/// The command line in the function's environment is not the one that was deployed.
+pub(crate) fn launcher_changed(function: &str) -> String {
+    format!("the command line in the environment of {function} was changed")
+}
+
+/// The function is gone, but not what belongs to it.
+pub(crate) fn function_missing(function: &str) -> String {
+    format!("the Lambda function {function} is missing")
+}
+
+/// There is no such function.
+pub(crate) fn nothing_to_import(function: &str, region: &str) -> Diagnostics {
+    Diagnostic::error(
+        "Cannot import non-existent server",
+        format!(
+            "There is no Lambda function named {function} in {region}. The import id is the function's name; \
+             `<function>@<region>` names another region, `<function>:<alias>` another alias than `live`."
+        ),
+    )
+    .into()
+}
+
+/// The function was deployed by something else.
+pub(crate) fn not_ours(function: &str, reason: &str) -> Diagnostics {
+    Diagnostic::error(
+        "Not a server of this provider",
+        format!(
+            "The Lambda function {function} cannot be managed as `mcplambda_server`: {}",
+            sentence(reason)
+        ),
+    )
+    .into()
+}
+
+/// Runtimes on Amazon Linux 2, which ended 2026-06-30, still run but should not be chosen.
+pub(crate) fn ageing_runtime(runtime: &str) -> Diagnostics {
+    match runtime {
+        "python3.10" | "python3.11" => Diagnostic::warning(
+            "Ageing runtime",
+            format!("{runtime} runs on Amazon Linux 2, which is no longer maintained. Use python3.12 or later."),
+        )
+        .at("runtime")
+        .into(),
+        _ => Diagnostics::new(),
+    }
+}
+
+/// The error and what caused it, each once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Begins with a capital letter and ends with a full stop, unless it ends in a quotation of something else.
+fn sentence(text: &str) -> String {
+    let mut characters = text.trim_end().chars();
+    let mut sentence: String = characters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
+    sentence.push_str(characters.as_str());
+    let last_line = sentence.lines().next_back().unwrap_or_default();
+    let quoted = sentence.contains('\n') && last_line.starts_with([' ', '|', '>']);
+    if !quoted && !sentence.ends_with(['.', '!', '?', '`', '"', ')']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_text_becomes_a_sentence() {
+        for (text, expected) in [
+            ("no such package", "No such package."),
+            ("Ends already.", "Ends already."),
+            ("`uv` was not found", "`uv` was not found."),
+            ("stderr:\n  Traceback", "Stderr:\n  Traceback"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                sentence(text),
+                if text.is_empty() {
+                    ".".to_owned()
+                } else {
+                    expected.to_owned()
+                },
+                "{text:?}"
+            );
+        }
+    }
+}

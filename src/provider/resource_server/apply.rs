@@ -1,0 +1,261 @@
+//! Create, update and delete: package what is planned, deploy it, see the server answer, and keep the state true.
+//!
+//! In: the planned model. Out: the model with every output known, and what later plans need in private state. A failed update
+//! leaves the state as it was: the next refresh sees what is really there.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::agentcore::discover::{Discovery, discover};
+use crate::deploy::{self, Aws, Deployed, Failed, HookError, Mode, Operation, Published};
+use crate::package::{self, Artifact, Source};
+use crate::plugin::{Attr, Change, Context, Diagnostics};
+use crate::provider::clients::Clients;
+use crate::provider::report;
+
+use super::environment;
+use super::memory::Remembered;
+use super::model::Server;
+use super::outputs;
+use super::spec::{self, Code, SpecError};
+
+/// Used where the schema's `timeouts` gave no deadline; it always does.
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+pub(super) async fn create(
+    context: &mut Context<Clients>,
+    change: &Change<Server>,
+    state: &mut Server,
+) -> Result<(), Diagnostics> {
+    let prepared = prepare(context, change, state).await;
+    // Until a call has changed something in the account there is nothing to remember or to clean up.
+    let prepared = prepared.inspect_err(|_| context.created_nothing())?;
+    match deploy(context, &prepared, state, Mode::Create).await {
+        Ok(seen) => finish(context, &prepared, seen, state).await,
+        Err(failed) => {
+            match &failed.partial {
+                Some(partial) => outputs::deployed(state, partial),
+                None => context.created_nothing(),
+            }
+            Err(report::deploy("Could not create the server", &failed.error))
+        }
+    }
+}
+
+pub(super) async fn update(
+    context: &mut Context<Clients>,
+    change: &Change<Server>,
+    state: &mut Server,
+) -> Result<(), Diagnostics> {
+    let mut updated = change.planned.clone();
+    let prepared = prepare(context, change, &mut updated).await?;
+    let seen = deploy(context, &prepared, &updated, Mode::Update)
+        .await
+        .map_err(|failed| report::deploy("Could not update the server", &failed.error))?;
+    if let (Some(former), true) = (state.alias.as_str(), state.alias != updated.alias) {
+        let function = spec::text(&updated.function_name);
+        deploy::alias::remove(&prepared.aws, &function, former, &operation(context))
+            .await
+            .map_err(|error| report::deploy("Could not remove the former alias", &error))?;
+    }
+    finish(context, &prepared, seen, &mut updated).await?;
+    *state = updated;
+    Ok(())
+}
+
+pub(super) async fn delete(
+    context: &mut Context<Clients>,
+    state: Server,
+) -> Result<(), Diagnostics> {
+    let clients = context.require_data()?;
+    let aws = clients
+        .for_region(state.region.as_str())
+        .await
+        .map_err(|error| report::config(&error))?;
+    deploy::destroy(
+        &aws,
+        &spec::text(&state.function_name),
+        &spec::text(&state.alias),
+        &operation(context),
+    )
+    .await
+    .map_err(|error| report::deploy("Could not delete the server", &error))
+}
+
+/// What is to be deployed, and where.
+struct Prepared {
+    aws: Arc<Aws>,
+    source: Source,
+    /// `None` where the code does not change.
+    code: Option<Artifact>,
+    /// SHA-256 of the code that is wanted, in base64.
+    code_sha256: String,
+    /// The server's command line up to the arguments that are meant for itself.
+    launcher: Vec<String>,
+    /// Variables of the function.
+    environment: BTreeMap<String, String>,
+    role: deploy::Role,
+    /// As it was before this change.
+    prior: Option<Server>,
+}
+
+/// Packages what is planned; sets `lock` and `resolved_packages` where they were left open.
+async fn prepare(
+    context: &Context<Clients>,
+    change: &Change<Server>,
+    server: &mut Server,
+) -> Result<Prepared, Diagnostics> {
+    let clients = context.require_data()?;
+    let source = match spec::source(server, &change.config.runtime) {
+        Ok(source) => source,
+        Err(SpecError::Package(error)) => return Err(report::package(&error)),
+        Err(SpecError::Unknown) => return Err(report::unknown_at_apply()),
+    };
+    let remembered = Remembered::read(&context.private);
+    let (code, code_sha256, launcher) = match (&server.code_sha256, remembered.launcher) {
+        (Attr::Known(sha256), Some(launcher)) => (None, sha256.clone(), launcher),
+        _ => {
+            let artifact = package(&clients, &source, server).await?;
+            let own = artifact
+                .argv
+                .len()
+                .saturating_sub(source.server_args().len());
+            let (sha256, launcher) = (artifact.code_sha256.clone(), artifact.argv[..own].to_vec());
+            (Some(artifact), sha256, launcher)
+        }
+    };
+    let argv = launcher
+        .iter()
+        .chain(source.server_args())
+        .cloned()
+        .collect();
+    let user = server.env.known().cloned().unwrap_or_default();
+    let environment = environment::compose(&user, &spec::launch(server, argv))
+        .map_err(|error| report::environment(&error))?;
+    let aws = clients
+        .for_region(server.region.as_str())
+        .await
+        .map_err(|error| report::config(&error))?;
+    let (role, prior) = (spec::role(&change.config), change.prior.clone());
+    Ok(Prepared {
+        aws,
+        source,
+        code,
+        code_sha256,
+        launcher,
+        environment,
+        role,
+        prior,
+    })
+}
+
+/// Installs the planned lock, or resolves one.
+async fn package(
+    clients: &Clients,
+    source: &Source,
+    server: &mut Server,
+) -> Result<Artifact, Diagnostics> {
+    let tools = clients.tools().map_err(|error| report::package(&error))?;
+    let lock = match server.lock.as_str() {
+        Some(text) => report::lock(text)?,
+        None => {
+            tracing::info!("resolving the server's packages");
+            let lock = package::resolve(&tools, source)
+                .await
+                .map_err(|error| report::package(&error))?;
+            server.lock = Attr::Known(lock.to_string());
+            lock
+        }
+    };
+    server.resolved_packages = Attr::Known(lock.versions());
+    tracing::info!(
+        packages = lock.versions().len(),
+        "installing and packing the server's packages"
+    );
+    package::build(&tools, source, &lock)
+        .await
+        .map_err(|error| report::package(&error))
+}
+
+/// What is deployed, and what the server answered if a new version was verified.
+type Seen = (Deployed, Option<Discovery>);
+
+async fn deploy(
+    context: &Context<Clients>,
+    prepared: &Prepared,
+    server: &Server,
+    mode: Mode,
+) -> Result<Seen, Failed> {
+    let code = Code {
+        zip: prepared.code.as_ref().map(|artifact| artifact.zip.clone()),
+        sha256: prepared.code_sha256.clone(),
+        handler: package::HANDLER.to_owned(),
+    };
+    let wanted = spec::wanted(
+        server,
+        prepared.role.clone(),
+        prepared.environment.clone(),
+        code,
+    );
+    let seen: Arc<Mutex<Option<Discovery>>> = Arc::default();
+    let verify = server.verify.known() != Some(&false);
+    let hook = {
+        let (seen, lambda) = (Arc::clone(&seen), prepared.aws.lambda.clone());
+        async move |published: Published| -> Result<(), HookError> {
+            if verify {
+                let discovery =
+                    discover(&lambda, &published.function_name, &published.version).await?;
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(discovery);
+            }
+            Ok(())
+        }
+    };
+    let deployed =
+        deploy::converge(&prepared.aws, &wanted, mode, hook, &operation(context)).await?;
+    let discovery = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok((deployed, discovery))
+}
+
+/// Fills what apply decides, and remembers it for later plans.
+async fn finish(
+    context: &mut Context<Clients>,
+    prepared: &Prepared,
+    (deployed, discovery): Seen,
+    server: &mut Server,
+) -> Result<(), Diagnostics> {
+    outputs::deployed(server, &deployed);
+    Remembered {
+        source: Some(prepared.source.identity()),
+        launcher: Some(prepared.launcher.clone()),
+        code_sha256: deployed.code_sha256.clone(),
+        drift: Vec::new(),
+    }
+    .write(&mut context.private);
+    super::identify(&mut context.identity, &prepared.aws, server);
+    if !server.tools.is_unknown() {
+        return Ok(());
+    }
+    match (discovery, &prepared.prior) {
+        (Some(discovery), _) => outputs::discovered(server, &discovery),
+        // Nothing new was published: what was seen of this version before still holds.
+        (None, Some(prior)) if prior.version == server.version && prior.verification.is_known() => {
+            outputs::keep_tools(server, prior);
+        }
+        (None, _) => {
+            let (function, alias) = (spec::text(&server.function_name), spec::text(&server.alias));
+            let discovery = discover(&prepared.aws.lambda, &function, &alias)
+                .await
+                .map_err(|error| report::not_verified(&error))?;
+            outputs::discovered(server, &discovery);
+        }
+    }
+    Ok(())
+}
+
+fn operation(context: &Context<Clients>) -> Operation {
+    let timeout = context.deadline.map_or(TIMEOUT, |deadline| {
+        deadline.saturating_duration_since(std::time::Instant::now())
+    });
+    Operation::new(context.cancel.clone(), timeout)
+}

@@ -1,0 +1,83 @@
+//! What the resource remembers in private state: what no attribute shows and no later run could compute.
+
+use serde_json::Value;
+
+use crate::plugin::{Attr, Private};
+
+use super::model::Server;
+
+/// [`Source::identity`](crate::package::Source::identity) that the lock in the state was resolved for.
+const SOURCE: &str = "source";
+/// The command line up to the arguments for the server itself.
+const LAUNCHER: &str = "launcher";
+/// SHA-256 of the package that was deployed, to tell it from what is found.
+const CODE: &str = "code_sha256";
+/// Sentences about what the last read found changed.
+const DRIFT: &str = "drift";
+/// The lock that a plan resolved, for the plans of the same change that follow.
+const PLANNED_LOCK: &str = "planned_lock";
+
+/// What an earlier operation left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Remembered {
+    pub(super) source: Option<String>,
+    pub(super) launcher: Option<Vec<String>>,
+    pub(super) code_sha256: Option<String>,
+    pub(super) drift: Vec<String>,
+}
+
+impl Remembered {
+    pub(super) fn read(private: &Private) -> Self {
+        let words = |key| {
+            private.get(key).and_then(Value::as_array).map(|words| {
+                words
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+        };
+        Self {
+            source: private.get_str(SOURCE).map(str::to_owned),
+            launcher: words(LAUNCHER),
+            code_sha256: private.get_str(CODE).map(str::to_owned),
+            drift: words(DRIFT).unwrap_or_default(),
+        }
+    }
+
+    /// Replaces everything that is remembered.
+    pub(super) fn write(&self, private: &mut Private) {
+        private.remove(PLANNED_LOCK);
+        let entries = [
+            (SOURCE, self.source.clone().map(Value::from)),
+            (LAUNCHER, self.launcher.clone().map(Value::from)),
+            (CODE, self.code_sha256.clone().map(Value::from)),
+            (
+                DRIFT,
+                (!self.drift.is_empty()).then(|| Value::from(self.drift.clone())),
+            ),
+        ];
+        for (key, value) in entries {
+            match value {
+                Some(value) => private.set(key, value),
+                None => _ = private.remove(key),
+            }
+        }
+    }
+
+    /// Whether the function has other code than was deployed, or it is not known what was.
+    pub(super) fn code_drifted(&self, state: &Server) -> bool {
+        match (&self.code_sha256, &state.code_sha256) {
+            (Some(deployed), Attr::Known(found)) => deployed != found,
+            _ => true,
+        }
+    }
+}
+
+pub(super) fn planned_lock(private: &Private) -> Option<String> {
+    private.get_str(PLANNED_LOCK).map(str::to_owned)
+}
+
+pub(super) fn plan_lock(private: &mut Private, lock: &str) {
+    private.set(PLANNED_LOCK, lock);
+}

@@ -1,0 +1,295 @@
+//! What a change will do, before it is done: names, versions, and which outputs it will touch.
+//!
+//! In: configuration, state and private state. Out: the planned model, in which everything that apply could compute
+//! differently is unknown. Refuses: packages that do not resolve. Writes nothing, neither to AWS nor to a file that is planned on.
+
+use crate::deploy::names::role_name;
+use crate::package::{self, Lock, Source};
+use crate::plugin::{Attr, Diagnostics, PlanContext};
+use crate::provider::report;
+
+use super::ServerResource;
+use super::memory::{self, Remembered};
+use super::model::Server;
+use super::naming;
+use super::outputs;
+use super::spec::{self, SpecError};
+
+type Context = PlanContext<ServerResource>;
+
+/// Whether any of these fields differ between two models.
+macro_rules! differ {
+    ($prior:expr, $planned:expr; $($field:ident)+) => { $( $prior.$field != $planned.$field )||+ };
+}
+
+pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<(), Diagnostics> {
+    names(context, planned)?;
+    let source = match spec::source(planned, &context.config.runtime) {
+        Ok(source) => Some(source),
+        Err(SpecError::Unknown) => None,
+        Err(SpecError::Package(error)) => return Err(report::package(&error)),
+    };
+    if context.config.runtime.is_null() {
+        planned.runtime = source.as_ref().map_or(Attr::Unknown, |source| {
+            Attr::Known(source.runtime().to_owned())
+        });
+    }
+    bridge_is_there(planned)?;
+    let remembered = Remembered::read(&context.prior_private);
+    lock(context, planned, source.as_ref(), &remembered).await?;
+    match context.prior.clone() {
+        None => outputs_of_create(planned),
+        Some(prior) => outputs_of_update(context, planned, &prior, &remembered, source.as_ref()),
+    }
+    Ok(())
+}
+
+/// What the names follow from: never from AWS, so that apply cannot find others.
+fn names(context: &Context, planned: &mut Server) -> Result<(), Diagnostics> {
+    if context.config.function_name.is_null() {
+        planned.function_name = match planned.name.as_str() {
+            None => Attr::Unknown,
+            Some(name) => {
+                Attr::Known(naming::function_name(name).ok_or_else(|| report::unusable_name(name))?)
+            }
+        };
+    }
+    if context.config.region.is_null() {
+        planned.region = match &context.data {
+            Some(clients) => Attr::from(clients.region()),
+            None => Attr::Unknown,
+        };
+    }
+    planned.tags_all = match (&context.data, &planned.tags) {
+        (Some(clients), Attr::Null) => Attr::Known(clients.default_tags().clone()),
+        (Some(clients), Attr::Known(tags)) => {
+            let mut all = clients.default_tags().clone();
+            all.extend(tags.clone());
+            Attr::Known(all)
+        }
+        (None, _) | (_, Attr::Unknown) => Attr::Unknown,
+    };
+    planned.id = planned.function_name.clone();
+    Ok(())
+}
+
+/// A function of an architecture for which this build has no bridge could never start.
+fn bridge_is_there(planned: &Server) -> Result<(), Diagnostics> {
+    if !planned.architecture.is_known() {
+        return Ok(());
+    }
+    let architecture = spec::package_architecture(&planned.architecture);
+    match package::bridge::binary(architecture) {
+        Some(_) => Ok(()),
+        None => Err(report::no_bridge(architecture)),
+    }
+}
+
+/// Decides `lock` and `resolved_packages`: as configured, as pinned in the state, or left to apply after a trial resolution.
+async fn lock(
+    context: &mut Context,
+    planned: &mut Server,
+    source: Option<&Source>,
+    remembered: &Remembered,
+) -> Result<(), Diagnostics> {
+    let pinned = context.prior.as_ref().map(|prior| prior.lock.clone());
+    planned.lock = match (context.config.lock.clone(), pinned) {
+        (configured @ (Attr::Known(_) | Attr::Unknown), _) => configured,
+        (Attr::Null, Some(pinned)) if keeps_source(source, remembered) && pinned.is_known() => {
+            let upgrade = planned.auto_upgrade.known() == Some(&true)
+                && newer_versions(context, source, &pinned).await;
+            if upgrade { Attr::Unknown } else { pinned }
+        }
+        (Attr::Null, _) => try_resolution(context, source).await?,
+    };
+    planned.resolved_packages = match planned.lock.as_str() {
+        Some(text) => Attr::Known(report::lock(text)?.versions()),
+        None => Attr::Unknown,
+    };
+    Ok(())
+}
+
+/// Whether the lock in the state was made for what is configured now.
+fn keeps_source(source: Option<&Source>, remembered: &Remembered) -> bool {
+    source.is_some_and(|source| remembered.source.as_deref() == Some(source.identity().as_str()))
+}
+
+/// Checks that the packages resolve. The result is planned only where Terraform hands it back to the plan inside apply:
+/// anywhere else a release in between would make the two plans contradict each other.
+async fn try_resolution(
+    context: &mut Context,
+    source: Option<&Source>,
+) -> Result<Attr<String>, Diagnostics> {
+    if let Some(lock) = context
+        .planned_private
+        .as_ref()
+        .and_then(memory::planned_lock)
+    {
+        memory::plan_lock(&mut context.private, &lock);
+        return Ok(Attr::Known(lock));
+    }
+    let (Some(source), Some(clients)) = (source, &context.data) else {
+        return Ok(Attr::Unknown);
+    };
+    let tools = clients.tools().map_err(|error| report::package(&error))?;
+    match package::resolve(&tools, source).await {
+        Ok(lock) if context.store_planned_private => {
+            let lock = lock.to_string();
+            memory::plan_lock(&mut context.private, &lock);
+            Ok(Attr::Known(lock))
+        }
+        Ok(_) => Ok(Attr::Unknown),
+        Err(error) if error.kind() == package::ErrorKind::Network => {
+            context
+                .diagnostics
+                .append(report::not_resolved_at_plan(&error));
+            Ok(Attr::Unknown)
+        }
+        Err(error) => Err(report::package(&error)),
+    }
+}
+
+/// Whether the index offers other versions than the state has. An index that does not answer offers none, with a warning.
+async fn newer_versions(
+    context: &mut Context,
+    source: Option<&Source>,
+    pinned: &Attr<String>,
+) -> bool {
+    let (Some(source), Some(clients)) = (source, &context.data) else {
+        return false;
+    };
+    let resolved = match clients.tools() {
+        Ok(tools) => package::resolve(&tools, source).await,
+        Err(error) => Err(error),
+    };
+    match resolved {
+        Ok(newest) => Some(newest.to_string().as_str()) != pinned.as_str(),
+        Err(error) => {
+            context
+                .diagnostics
+                .append(report::no_upgrade_at_plan(&error));
+            false
+        }
+    }
+}
+
+/// Nothing exists yet, so only what follows from the configuration is known.
+fn outputs_of_create(planned: &mut Server) {
+    outputs::open(planned);
+    planned.package_type = Attr::from("Zip");
+    if planned.verify.known() == Some(&false) {
+        outputs::no_tools(planned);
+    }
+    if planned.dead_letter_queue.known() == Some(&false) {
+        planned.dead_letter_queue_arn = Attr::Null;
+    }
+    if !planned.role_arn.is_known() {
+        planned.role_arn = Attr::Unknown;
+    }
+}
+
+fn outputs_of_update(
+    context: &mut Context,
+    planned: &mut Server,
+    prior: &Server,
+    remembered: &Remembered,
+    source: Option<&Source>,
+) {
+    for drift in &remembered.drift {
+        context.diagnostics.append(report::drift(drift));
+    }
+    let code = !keeps_source(source, remembered)
+        || !same_lock(&prior.lock, &planned.lock)
+        || remembered.code_drifted(prior)
+        || planned.runtime != prior.runtime
+        || planned.architecture != prior.architecture;
+    let configuration = differ!(prior, planned;
+        name description command args env timeout memory dead_letter_queue vpc_config cwd packages process_scope startup_timeout
+        aws_credentials runtime architecture ephemeral_storage function_name region)
+        || role_changes(context, planned, prior);
+    let elsewhere = planned.alias != prior.alias;
+    let verify = planned.verify.known() != Some(&false);
+    let unverified = verify && prior.verification.is_null();
+    let redeploy = code
+        || configuration
+        || elsewhere
+        || unverified
+        || !remembered.drift.is_empty()
+        || prior.version.is_null();
+
+    outputs::keep(planned, prior);
+    if code {
+        planned.code_sha256 = Attr::Unknown;
+        planned.package_size = Attr::Unknown;
+    }
+    if redeploy {
+        planned.version = Attr::Unknown;
+        match verify {
+            true => outputs::open_tools(planned),
+            false if code || configuration => outputs::no_tools(planned),
+            false => {}
+        }
+    }
+    if planned.dead_letter_queue != prior.dead_letter_queue
+        || redeploy && planned.dead_letter_queue.known() == Some(&true)
+    {
+        planned.dead_letter_queue_arn = match planned.dead_letter_queue {
+            Attr::Known(false) => Attr::Null,
+            _ => Attr::Unknown,
+        };
+    }
+    if elsewhere {
+        planned.qualified_arn = Attr::Unknown;
+        planned.invoke_arn = Attr::Unknown;
+    }
+    if elsewhere || planned.description != prior.description || planned.name != prior.name {
+        planned.gateway_config_json = Attr::Unknown;
+    }
+    let replaced = differ!(prior, planned; function_name region);
+    if replaced {
+        // The first half of a replacement: what follows is planned again without a state.
+        outputs::open(planned);
+    }
+    // A second plan inside apply may find newer versions; where anything else changes, leaving them open keeps the plans alike.
+    if redeploy && context.config.lock.is_null() && planned.auto_upgrade.known() == Some(&true) {
+        planned.lock = Attr::Unknown;
+        planned.resolved_packages = Attr::Unknown;
+        planned.code_sha256 = Attr::Unknown;
+        planned.package_size = Attr::Unknown;
+    }
+}
+
+/// Plans `role_arn`, and tells whether the function gets another role.
+fn role_changes(context: &Context, planned: &mut Server, prior: &Server) -> bool {
+    if !context.config.role_arn.is_null() {
+        planned.role_arn = context.config.role_arn.clone();
+        return planned.role_arn != prior.role_arn;
+    }
+    let managed = match (
+        planned.function_name.as_str(),
+        planned.region.as_str(),
+        prior.role_arn.as_str(),
+    ) {
+        (Some(function), Some(region), Some(arn)) => {
+            arn.ends_with(&format!(":role/{}", role_name(function, region)))
+        }
+        _ => false,
+    };
+    planned.role_arn = if managed {
+        prior.role_arn.clone()
+    } else {
+        Attr::Unknown
+    };
+    !managed
+}
+
+/// Whether two locks install the same; comments and order do not count.
+fn same_lock(a: &Attr<String>, b: &Attr<String>) -> bool {
+    let (Some(a), Some(b)) = (a.as_str(), b.as_str()) else {
+        return false;
+    };
+    match (a.parse::<Lock>(), b.parse::<Lock>()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}

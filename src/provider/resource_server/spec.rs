@@ -1,0 +1,163 @@
+//! The model in the terms of the rooms below: what to package, what to deploy. Pure.
+//!
+//! In: a [`Server`] whose needed attributes are known. Out: [`ServerSpec`], [`Wanted`] without its code. Refuses: values that
+//! the schema's validators cannot judge alone.
+
+use std::collections::BTreeMap;
+
+use mcplambda_bridge::launch::ProcessScope;
+
+use crate::deploy::{self, Role, Vpc};
+use crate::package::{self, ServerSpec, Source};
+use crate::plugin::Attr;
+
+use super::environment::{Launch, SourceNote};
+use super::model::Server;
+
+/// Why a server cannot be described yet, or at all.
+#[derive(Debug)]
+pub(crate) enum SpecError {
+    /// An attribute that is needed is not known yet.
+    Unknown,
+    Package(package::PackageError),
+}
+
+/// What to package.
+///
+/// # Errors
+///
+/// [`SpecError::Unknown`] while an attribute that decides it is unknown; else what is wrong with the command line.
+pub(crate) fn source(
+    server: &Server,
+    configured_runtime: &Attr<String>,
+) -> Result<Source, SpecError> {
+    package::plan_source(&server_spec(server, configured_runtime)?).map_err(SpecError::Package)
+}
+
+fn server_spec(
+    server: &Server,
+    configured_runtime: &Attr<String>,
+) -> Result<ServerSpec, SpecError> {
+    let undecided = server.command.is_unknown()
+        || server.args.is_unknown()
+        || server.packages.is_unknown()
+        || server.architecture.is_unknown()
+        || configured_runtime.is_unknown();
+    if undecided {
+        return Err(SpecError::Unknown);
+    }
+    Ok(ServerSpec {
+        command: text(&server.command),
+        args: server.args.known().cloned().unwrap_or_default(),
+        packages: server.packages.known().cloned().unwrap_or_default(),
+        runtime: configured_runtime.known().cloned(),
+        architecture: package_architecture(&server.architecture),
+    })
+}
+
+pub(crate) fn package_architecture(architecture: &Attr<String>) -> package::Architecture {
+    match architecture.as_str() {
+        Some("arm64") => package::Architecture::Arm64,
+        // The schema allows nothing else, and defaults to this.
+        _ => package::Architecture::X86_64,
+    }
+}
+
+fn deploy_architecture(architecture: &Attr<String>) -> deploy::Architecture {
+    match package_architecture(architecture) {
+        package::Architecture::X86_64 => deploy::Architecture::X86_64,
+        package::Architecture::Arm64 => deploy::Architecture::Arm64,
+    }
+}
+
+/// How the server is started: `launcher` is the command line without the arguments for the server itself.
+pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
+    Launch {
+        argv,
+        cwd: server.cwd.known().cloned(),
+        process_scope: match server.process_scope.as_str() {
+            Some("invocation") => ProcessScope::Invocation,
+            // The schema allows nothing else, and defaults to this.
+            _ => ProcessScope::Environment,
+        },
+        startup_timeout: server.startup_timeout.known().copied(),
+        aws_credentials: server.aws_credentials.known().copied().unwrap_or(false),
+        note: SourceNote {
+            name: text(&server.name),
+            command: text(&server.command),
+            args: server.args.known().cloned().unwrap_or_default(),
+            packages: server.packages.known().cloned().unwrap_or_default(),
+        },
+    }
+}
+
+/// The code that is wanted: its zip unless it is the one deployed before.
+pub(crate) struct Code {
+    pub(crate) zip: Option<Vec<u8>>,
+    pub(crate) sha256: String,
+    pub(crate) handler: String,
+}
+
+/// What to deploy.
+pub(crate) fn wanted(
+    server: &Server,
+    role: Role,
+    environment: BTreeMap<String, String>,
+    code: Code,
+) -> deploy::Wanted {
+    deploy::Wanted {
+        function_name: text(&server.function_name),
+        description: text(&server.description),
+        role,
+        runtime: text(&server.runtime),
+        handler: code.handler,
+        architecture: deploy_architecture(&server.architecture),
+        memory: number(&server.memory),
+        timeout: number(&server.timeout),
+        ephemeral_storage: number(&server.ephemeral_storage),
+        environment,
+        vpc: server.vpc_config.known().map(|vpc| Vpc {
+            subnet_ids: vpc.subnet_ids.known().cloned().unwrap_or_default(),
+            security_group_ids: vpc.security_group_ids.known().cloned().unwrap_or_default(),
+        }),
+        dead_letter_queue: server.dead_letter_queue.known().copied().unwrap_or(false),
+        reserved_concurrency: server.reserved_concurrency.known().copied(),
+        log_retention_days: server
+            .log_retention_days
+            .known()
+            .copied()
+            .filter(|days| *days != 0),
+        alias: text(&server.alias),
+        tags: server.tags_all.known().cloned().unwrap_or_default(),
+        code: code.zip,
+        code_sha256: code.sha256,
+    }
+}
+
+/// The user's role if the configuration names one, else one of our own.
+pub(crate) fn role(config: &Server) -> Role {
+    match config.role_arn.known() {
+        Some(arn) => Role::Brought(arn.clone()),
+        None => Role::Managed {
+            policy_json: config.policy_json.known().cloned(),
+            managed_policy_arns: config
+                .managed_policy_arns
+                .known()
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            permissions_boundary: config.permissions_boundary.known().cloned(),
+        },
+    }
+}
+
+/// The text, or none where the attribute is not set.
+pub(crate) fn text(attribute: &Attr<String>) -> String {
+    attribute.known().cloned().unwrap_or_default()
+}
+
+/// Every attribute that this is used for has a default, so it is known by the time of an apply.
+fn number(attribute: &Attr<i32>) -> i32 {
+    attribute.known().copied().unwrap_or_default()
+}
