@@ -27,7 +27,7 @@ crate::model! {
         pub token: String,
         pub shared_config_files: Vec<String>,
         pub shared_credentials_files: Vec<String>,
-        pub max_retries: u32,
+        pub max_retries: i64,
         pub allowed_account_ids: Vec<String>,
         pub forbidden_account_ids: Vec<String>,
         pub assume_role: Vec<AssumeRoleModel>,
@@ -270,9 +270,18 @@ fn checked_even_empty(
         if let Value::String(text) = subject.value.plain()
             && let Err(complaint) = check(text)
         {
-            diagnostics.attribute_error(subject.path, summary, format!("{complaint}."));
+            diagnostics.attribute_error(subject.path, summary, sentence(&complaint));
         }
     })
+}
+
+/// With a full stop, unless it ends in a question.
+fn sentence(complaint: &str) -> String {
+    if complaint.ends_with('?') {
+        complaint.to_owned()
+    } else {
+        format!("{complaint}.")
+    }
 }
 
 /// Checks that need two attributes: a key pair is whole or absent, and a token belongs to one.
@@ -339,7 +348,18 @@ fn whole(model: ConfigModel, diagnostics: &mut Diagnostics) -> Option<ProviderCo
         token: given(model.token)?,
         shared_config_files: list(model.shared_config_files)?,
         shared_credentials_files: list(model.shared_credentials_files)?,
-        max_retries: settled(model.max_retries)?,
+        max_retries: match settled(model.max_retries)?.map(u32::try_from) {
+            None => None,
+            Some(Ok(retries)) => Some(retries),
+            Some(Err(_)) => {
+                diagnostics.attribute_error(
+                    "max_retries",
+                    "Invalid attribute value",
+                    "max_retries is out of range.",
+                );
+                None
+            }
+        },
         allowed_account_ids: list(model.allowed_account_ids)?,
         forbidden_account_ids: list(model.forbidden_account_ids)?,
         assume_role: roles,
@@ -380,7 +400,7 @@ fn assume_role_block(
                 diagnostics.attribute_error(
                     path.attribute("duration"),
                     "Invalid session duration",
-                    complaint,
+                    sentence(&complaint),
                 );
                 None
             }

@@ -35,6 +35,7 @@ mod package_support;
 mod plan_changes;
 mod plan_nested;
 mod plan_refused;
+mod provider_config;
 mod provider_connect;
 mod sink_provider;
 mod tfclient;
