@@ -29,6 +29,7 @@ mod layering;
 mod package_bridge;
 mod package_build;
 mod package_lock;
+mod package_pypi;
 mod package_resolve;
 mod package_source;
 mod package_support;
