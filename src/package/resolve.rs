@@ -164,7 +164,7 @@ fn read_lock(text: &str, source: &Source) -> Result<Lock, PackageError> {
         };
         let hash = chosen.hashes.get("sha256").ok_or_else(|| {
             unreadable(format!(
-                "the index gives no SHA-256 for the wheel of `{}` {version}",
+                "the index gives no SHA-256 for the wheel of `{}` {version}, and this release of `uv` computes none",
                 package.name
             ))
         })?;
@@ -256,7 +256,7 @@ pub(crate) fn unusable(tools: &Tools, source: &Source, report: &Report) -> Optio
         PackageError::ToolUnusable {
             tool: "uv",
             path: tools.uv.clone(),
-            reason: format!("it does not know what is asked of it ({said}). Use uv 0.9 or newer"),
+            reason: format!("it does not know what is asked of it ({said}). Use uv 0.7 or newer"),
         }
     })
 }

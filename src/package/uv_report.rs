@@ -11,9 +11,28 @@ use super::requirement::{Requirement, normalise};
 /// A complaint, with its lines joined so that phrases can be found across line breaks.
 pub(crate) struct Report {
     flat: String,
+    /// What failed, why, and what `uv` suggests; each one line.
+    paragraphs: Vec<(Role, String)>,
     /// As `uv` wrote it, without warnings.
     text: String,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Error,
+    Cause,
+    Hint,
+}
+
+/// How a line begins that starts a paragraph; the last two as older releases of `uv` draw them.
+const BEGINNINGS: [(&str, Role); 6] = [
+    ("error: ", Role::Error),
+    ("cause: ", Role::Cause),
+    ("Caused by: ", Role::Cause),
+    ("hint: ", Role::Hint),
+    ("× ", Role::Error),
+    ("╰─▶ ", Role::Cause),
+];
 
 /// What a complaint is about. Some need another look at the index before they can be told to the user.
 pub(crate) enum Finding {
@@ -66,9 +85,31 @@ impl Report {
             }
         }
         let text = lines.join("\n").trim().to_owned();
-        let unboxed = text.replace(['×', '╰', '─', '▶', '│', '├'], " ");
-        let flat = unboxed.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { flat, text }
+        let mut paragraphs: Vec<(Role, String)> = Vec::new();
+        for line in lines.iter().map(|line| line.trim_start_matches(['│', ' '])) {
+            let beginning = BEGINNINGS
+                .iter()
+                .find_map(|(start, role)| Some((*role, line.strip_prefix(start)?)));
+            match (beginning, paragraphs.last_mut()) {
+                (Some((role, rest)), _) => paragraphs.push((role, rest.trim().to_owned())),
+                (None, Some((_, paragraph))) if !line.is_empty() => {
+                    paragraph.push(' ');
+                    paragraph.push_str(line.trim());
+                }
+                _ => {}
+            }
+        }
+        let flat = paragraphs
+            .iter()
+            .map(|(_, paragraph)| paragraph.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let flat = if flat.is_empty() { text.clone() } else { flat };
+        Self {
+            flat,
+            paragraphs,
+            text,
+        }
     }
 
     /// `action` completes "`uv` failed to …"; `sent` is what was written to `uv`, in order.
@@ -82,13 +123,10 @@ impl Report {
             return Finding::Certain(PackageError::IndexRefused { detail });
         }
         if let Some(package) = self.between("Hash mismatch for `", "`") {
-            let detail = self
-                .text
-                .lines()
-                .filter(|line| line.contains(":"))
-                .map(str::trim);
-            let detail =
-                detail.filter(|line| !line.starts_with("error:") && !line.starts_with("cause:"));
+            let digest = |line: &str| {
+                line.starts_with("sha256:") || line == "Expected:" || line == "Computed:"
+            };
+            let detail = self.text.lines().map(str::trim).filter(|line| digest(line));
             let detail = detail
                 .map(|line| format!("  {line}"))
                 .collect::<Vec<_>>()
@@ -138,6 +176,13 @@ impl Report {
         rest.split_once(after).map(|(found, _)| found)
     }
 
+    fn paragraphs(&self, wanted: Role) -> impl DoubleEndedIterator<Item = &str> {
+        self.paragraphs
+            .iter()
+            .filter(move |(role, _)| *role == wanted)
+            .map(|(_, paragraph)| paragraph.as_str())
+    }
+
     fn network_detail(&self) -> String {
         if self.has("network was disabled") || self.has("connectivity is disabled") {
             let missing = self.between("Because ", " was not found in the cache");
@@ -146,18 +191,11 @@ impl Report {
             });
             return format!("`uv` was told to stay offline (UV_OFFLINE){missing}");
         }
-        let url = self
-            .text
-            .lines()
-            .find_map(|line| line.split_once("Failed to fetch: "));
-        let url = url.map(|(_, url)| url.trim().trim_matches('`'));
-        let last = self.text.lines().rev().find_map(|line| {
-            let line = line.trim_start_matches(['╰', '─', '▶', '│', ' ', '├']);
-            line.strip_prefix("cause: ")
-                .or(Some(line))
-                .filter(|line| !line.is_empty() && !line.starts_with("hint:"))
-        });
-        match (url, last) {
+        let url = self.flat.split_once("Failed to fetch: ");
+        let url = url
+            .and_then(|(_, after)| after.split(' ').next())
+            .map(|url| url.trim_matches('`'));
+        match (url, self.paragraphs(Role::Cause).next_back()) {
             (Some(url), Some(last)) => format!("`{url}`: {last}"),
             (None, Some(last)) => last.to_owned(),
             _ => self.text.clone(),
@@ -165,18 +203,11 @@ impl Report {
     }
 
     fn refusal(&self) -> Option<String> {
-        let refused = ["401 Unauthorized", "403 Forbidden"];
-        refused.iter().any(|status| self.has(status)).then(|| {
-            let line = self
-                .text
-                .lines()
-                .find(|line| refused.iter().any(|status| line.contains(status)));
-            let line = line.unwrap_or(&self.text).trim();
-            let line = line
-                .trim_start_matches("hint: ")
-                .trim_start_matches("cause: ");
-            line.trim_end_matches('.').to_owned()
-        })
+        let refused =
+            |text: &str| text.contains("401 Unauthorized") || text.contains("403 Forbidden");
+        let said = self.paragraphs(Role::Hint).find(|hint| refused(hint));
+        let said = said.or_else(|| self.paragraphs(Role::Cause).find(|cause| refused(cause)));
+        said.map(|said| said.trim_end_matches('.').to_owned())
     }
 
     fn bad_requirement(&self, sent: &[Requirement]) -> PackageError {
@@ -190,11 +221,13 @@ impl Report {
                 position < end
             })
         });
-        let why = self
-            .text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("cause: "))
-            .unwrap_or(&self.text);
+        // What follows in the text points at the place below a copy of the requirement.
+        let mut lines = self.text.lines().map(str::trim);
+        let cause = lines.find_map(|line| {
+            line.strip_prefix("cause: ")
+                .or(line.strip_prefix("Caused by: "))
+        });
+        let why = cause.unwrap_or(&self.text);
         match faulty {
             Some(requirement) => PackageError::Invalid {
                 attribute: requirement.attribute,
@@ -273,10 +306,16 @@ impl Report {
         } else if let Some(rest) = first_sentence.strip_prefix("there are no versions of ") {
             rest.split(' ').next()?
         } else if let Some(rest) = first_sentence.strip_prefix("only ") {
-            let name = name_of(rest.split_once(" is available and ")?.0);
-            // What was asked for stands at the end of its clause: "you require x>9, we can conclude …".
-            let start = rest.rfind(&format!(" {name}"))?;
-            rest[start + 1..].split(", we can conclude").next()?
+            let (available, clause) = rest.split_once(" is available and ")?;
+            let clause = clause.split(", we can conclude").next()?;
+            let asked = clause.strip_prefix("you require ");
+            let asked = asked.or_else(|| {
+                clause
+                    .split_once(" depends on ")
+                    .or(clause.split_once(" depend on "))
+                    .map(|(_, spec)| spec)
+            });
+            asked.filter(|spec| name_of(spec) == name_of(available) && !spec.contains(' '))?
         } else {
             return None;
         };
@@ -324,28 +363,21 @@ impl Report {
     }
 
     fn wheel_hints(&self) -> Vec<String> {
-        let hints = self
-            .text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("hint: "));
-        let telling = hints.filter(|hint| !hint.contains("--no-build"));
+        let telling = self
+            .paragraphs(Role::Hint)
+            .filter(|hint| !hint.contains("--no-build"));
         telling
             .map(|hint| lower_first(hint.trim_end_matches('.')))
             .collect()
     }
 
-    /// The cause as `uv` explains it, without its own headline and hints about its own options.
+    /// The cause as `uv` explains it, a line for each step, without its hints about its own options.
     fn explanation(&self) -> String {
-        let body = self
-            .text
-            .lines()
-            .skip_while(|line| line.contains("No solution found"));
-        let body = body.take_while(|line| !line.starts_with("hint:"));
-        let body = body.map(|line| {
-            let line = line.trim().trim_start_matches(['╰', '─', '▶', '│', ' ']);
-            format!("  {}", line.trim_start_matches("cause: "))
-        });
-        body.collect::<Vec<_>>().join("\n").trim_end().to_owned()
+        let cause = self.paragraphs(Role::Cause).next().unwrap_or(&self.text);
+        let steps = cause
+            .replace(". And because ", ".\n  And because ")
+            .replace(") Because ", ")\n  Because ");
+        format!("  {steps}")
     }
 }
 
@@ -362,5 +394,129 @@ fn lower_first(text: &str) -> String {
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(stderr: &str) -> String {
+        match Report::read(stderr).classify("resolve the packages", &[]) {
+            Finding::Certain(error) => error.to_string(),
+            Finding::NoWheel {
+                package,
+                needed_by,
+                hints,
+            } => {
+                format!("no wheel: {package}{needed_by}; {}", hints.join("; "))
+            }
+            Finding::NoVersion {
+                package,
+                needed_by,
+                wanted,
+            } => format!("no version: {package}{needed_by} {wanted}"),
+        }
+    }
+
+    /// Texts of uv 0.9.0, which draws boxes and breaks lines.
+    #[test]
+    fn older_releases_of_uv_are_understood() {
+        let table = [
+            (
+                "warning: The requested Python version 3.13 is not available; 3.11.7 will be used to build dependencies instead.
+  × No solution found when resolving dependencies:
+  ╰─▶ Because all versions of docopt have no usable wheels and you require
+      docopt, we can conclude that your requirements are unsatisfiable.
+
+      hint: Wheels are required for `docopt` because building from source is
+      disabled for all packages (i.e., with `--no-build`)
+",
+                "no wheel: docopt; ",
+            ),
+            (
+                "  × No solution found when resolving dependencies:
+  ╰─▶ Because srv depends on pywin32 and pywin32>=307 has no wheels with a
+      matching platform tag (e.g., `manylinux_2_34_x86_64`) and you require
+      srv, we can conclude that your requirements are unsatisfiable.
+
+      hint: Wheels are available for `pywin32` (v312) on the following
+      platforms: `win32`, `win_amd64`, `win_arm64`
+",
+                "no wheel: pywin32>=307 (needed by `srv`); wheels are available for `pywin32` (v312) on the following platforms: \
+                 `win32`, `win_amd64`, `win_arm64`",
+            ),
+            (
+                "error: Failed to fetch: `http://127.0.0.1:1/simple/six/`
+  Caused by: error sending request for url (http://127.0.0.1:1/simple/six/)
+  Caused by: client error (Connect)
+  Caused by: tcp connect error
+  Caused by: Connection refused (os error 111)
+",
+                "the package index could not be reached: `http://127.0.0.1:1/simple/six/`: Connection refused (os error 111). Check \
+                 the network and proxy settings, and the index that `uv` is told to use (UV_DEFAULT_INDEX, UV_INDEX_URL, uv.toml)",
+            ),
+            (
+                "  × No solution found when resolving dependencies:
+  ╰─▶ Because six was not found in the package registry and you require six,
+      we can conclude that your requirements are unsatisfiable.
+
+      hint: An index URL (http://127.0.0.1:8766/401/) could not be queried due
+      to a lack of valid authentication credentials (401 Unauthorized).
+",
+                "the package index refuses the request: An index URL (http://127.0.0.1:8766/401/) could not be queried due to a lack \
+                 of valid authentication credentials (401 Unauthorized). Check the credentials that `uv` is given for it",
+            ),
+            (
+                "  × No solution found when resolving dependencies:
+  ╰─▶ Because all versions of srv depend on pydantic>=2.0.0
+      and you require srv, we can conclude that you require
+      pydantic>=2.0.0.
+      And because you require pydantic<2, we can conclude that your
+      requirements are unsatisfiable.
+",
+                "no set of versions satisfies every requirement:\n  Because all versions of srv depend on pydantic>=2.0.0 and you \
+                 require srv, we can conclude that you require pydantic>=2.0.0.\n  And because you require pydantic<2, we can conclude \
+                 that your requirements are unsatisfiable.\nLoosen one of the requirements in `args` or `packages`",
+            ),
+            (
+                "  × No solution found when resolving dependencies:
+  ╰─▶ Because there is no version of srv==99 and you require
+      srv==99, we can conclude that your requirements are
+      unsatisfiable.
+",
+                "no version: srv ==99",
+            ),
+            (
+                "  × No solution found when resolving dependencies:
+  ╰─▶ Because only srv<=1.4 is available and user==1.0 depends on srv>=7, we
+      can conclude that user==1.0 cannot be used.
+",
+                "no version: srv (needed by `user==1.0`) >=7",
+            ),
+            (
+                "  × No solution found when resolving dependencies:
+  ╰─▶ Because only srv==1.0 is available and srv==1.0 depends on lib>=2,
+      we can conclude that all versions of srv depend on lib>=2.
+",
+                "no set of versions satisfies every requirement:\n  Because only srv==1.0 is available and srv==1.0 depends on lib>=2, we \
+                 can conclude that all versions of srv depend on lib>=2.\nLoosen one of the requirements in `args` or `packages`",
+            ),
+        ];
+        for (stderr, expected) in table {
+            assert_eq!(found(stderr), expected);
+        }
+    }
+
+    #[test]
+    fn a_complaint_that_is_not_known_is_shown_whole() {
+        assert_eq!(
+            found("warning: not this\nerror: the moon is full\n  cause: it happens\n"),
+            "`uv` failed to resolve the packages:\nerror: the moon is full\n  cause: it happens"
+        );
+        assert_eq!(
+            found("Segmentation fault"),
+            "`uv` failed to resolve the packages:\nSegmentation fault"
+        );
     }
 }
