@@ -1,4 +1,4 @@
-//! Hermetic tests: nothing here needs a network or another test. Those of packaging need `uv` and `python3`.
+//! Hermetic tests: nothing here needs another test, or a network (but `package_pypi`). Those of packaging need `uv` and `python3`.
 
 mod agentcore_discover;
 mod agentcore_tool_schema;
