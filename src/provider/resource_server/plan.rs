@@ -203,10 +203,11 @@ fn outputs_of_update(
         || remembered.code_drifted(prior)
         || planned.runtime != prior.runtime
         || planned.architecture != prior.architecture;
-    let configuration = differ!(prior, planned;
+    let other_role = role_changes(context, planned, prior);
+    let configuration = other_role
+        || differ!(prior, planned;
         name description command args env timeout memory dead_letter_queue vpc_config cwd packages process_scope startup_timeout
-        aws_credentials runtime architecture ephemeral_storage function_name region)
-        || role_changes(context, planned, prior);
+        aws_credentials runtime architecture ephemeral_storage function_name region);
     let elsewhere = planned.alias != prior.alias;
     let verify = planned.verify.known() != Some(&false);
     let unverified = verify && prior.verification.is_null();
