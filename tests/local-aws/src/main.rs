@@ -299,6 +299,7 @@ fn try_namespace(work: &Path) -> Result<(), String> {
         env: Vec::new(),
         output,
         root: Some(root),
+        remove_if_orphaned: None,
     };
     let file = probe.join("spec.json");
     supervise::write_private(&file, &serde_json::to_vec(&spec).map_err(text)?).map_err(text)?;

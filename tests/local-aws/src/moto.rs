@@ -79,6 +79,7 @@ pub(crate) async fn start(venv: &Path, work: &Path) -> Result<Running, String> {
             .to_vec(),
             output: log.clone(),
             root: None,
+            remove_if_orphaned: Some(work.to_owned()),
         };
         let mut supervised = Supervised::start(work, &format!("moto-{attempt}"), &spec)
             .map_err(|error| error.to_string())?;

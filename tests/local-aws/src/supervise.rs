@@ -12,6 +12,8 @@ use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,8 @@ pub(crate) struct Spec {
     pub(crate) output: PathBuf,
     /// The root directory to build in a mount namespace of its own, if any.
     pub(crate) root: Option<sandbox::Root>,
+    /// A directory to remove if local-aws dies before it can do so itself.
+    pub(crate) remove_if_orphaned: Option<PathBuf>,
 }
 
 /// `local-aws __supervise SPEC`.
@@ -49,6 +53,7 @@ fn run(spec: &Path) -> Result<ExitStatus, String> {
     let spec: Spec =
         serde_json::from_slice(&std::fs::read(spec).map_err(|error| error.to_string())?)
             .map_err(|error| error.to_string())?;
+    let remove_if_orphaned = spec.remove_if_orphaned.clone();
     become_subreaper();
     if let Some(root) = &spec.root {
         // Before any thread is started: a process with threads may not enter a user namespace.
@@ -74,18 +79,30 @@ fn run(spec: &Path) -> Result<ExitStatus, String> {
     let child = pid_t(child.id());
 
     // The parent's end of the pipe closes when it says so and when it dies.
-    std::thread::spawn(|| {
+    let stopping = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopping);
+    std::thread::spawn(move || {
         let mut rest = Vec::new();
         // An error means the same as the end: nobody is there any more.
         let _ = std::io::stdin().lock().read_to_end(&mut rest);
+        told.store(true, Ordering::SeqCst);
         kill_descendants();
+        if let Some(directory) = remove_if_orphaned
+            && rest.is_empty()
+        {
+            // Nobody is there to hear of a failure.
+            let _ = std::fs::remove_dir_all(directory);
+        }
         std::process::exit(0);
     });
     loop {
         let mut status = 0;
         // SAFETY: `status` outlives the call.
         let reaped = unsafe { libc::waitpid(-1, &raw mut status, 0) };
-        if reaped == child || reaped == -1 {
+        if stopping.load(Ordering::SeqCst) {
+            // The other thread ends this process when it is done.
+            std::thread::park();
+        } else if reaped == child || reaped == -1 {
             kill_descendants();
             return Ok(ExitStatus::from_raw(status));
         }
@@ -203,7 +220,12 @@ impl Supervised {
 
     /// Kills the program and all its descendants; returns when they are gone.
     pub(crate) async fn stop(mut self) {
-        drop(self.process.stdin.take());
+        if let Some(mut input) = self.process.stdin.take() {
+            use tokio::io::AsyncWriteExt;
+            // A word before the end tells it from local-aws's death. A supervisor that has ended
+            // already needs none.
+            let _ = input.write_all(b"stop").await;
+        }
         if tokio::time::timeout(Duration::from_secs(5), self.process.wait())
             .await
             .is_err()

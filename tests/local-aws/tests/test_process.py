@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import os
 import pathlib
 import signal
 import subprocess
 import time
 
+import pytest
 from conftest import OPTIONS, PROGRAM, LocalAws, create, invoke, make_role
 
 
@@ -46,10 +46,6 @@ def start_invoking(aws, event):
     return connection
 
 
-def work_directories():
-    return set(pathlib.Path(os.environ.get("TMPDIR", "/tmp")).glob("local-aws-*"))
-
-
 def test_the_ready_line_says_what_is_there():
     aws = LocalAws()
     try:
@@ -63,16 +59,23 @@ def test_the_ready_line_says_what_is_there():
         aws.stop()
 
 
-def test_sigterm_stops_everything_that_was_started():
-    before = work_directories()
+@pytest.fixture
+def own_tmp(tmp_path, monkeypatch):
+    """Where local-aws keeps its files, and nobody else."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def test_sigterm_stops_everything_that_was_started(own_tmp):
     aws, pid = with_a_warm_function()
     pids = aws.descendants()
     assert pid in pids
+    assert len(list(own_tmp.iterdir())) == 1
     assert len(pids) >= 6, "moto, the emulator, their supervisors, the function and its child"
     aws.process.send_signal(signal.SIGTERM)
     assert aws.process.wait(timeout=20) == 0
     assert all_gone(pids)
-    assert work_directories() == before
+    assert list(own_tmp.iterdir()) == []
 
 
 def test_sigint_stops_everything_that_was_started():
@@ -91,12 +94,13 @@ def test_the_end_of_its_input_stops_everything_that_was_started():
     assert all_gone(pids)
 
 
-def test_killed_it_still_leaves_no_process():
+def test_killed_it_still_leaves_nothing(own_tmp):
     aws, _ = with_a_warm_function()
     pids = aws.descendants()
     aws.process.kill()
     aws.process.wait(timeout=20)
     assert all_gone(pids)
+    assert list(own_tmp.iterdir()) == []
 
 
 def test_stopping_does_not_wait_for_a_function_that_runs():

@@ -90,6 +90,7 @@ pub(super) fn emulator_spec(
         env: vec![("AWS_LAMBDA_FUNCTION_TIMEOUT".to_owned(), emulator_timeout)],
         output: directory.join("emulator.log"),
         root,
+        remove_if_orphaned: None,
     })
 }
 
