@@ -452,6 +452,31 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_an_error_with_its_place() {
+        // The hook belongs to the whole process; another test that panics meanwhile fails anyway.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(log_panic));
+        let lines = logged(|| {
+            for literal in [true, false] {
+                let panicked = std::panic::catch_unwind(|| match literal {
+                    true => panic!("no reason"),
+                    false => panic!("{} reasons", 2),
+                });
+                assert!(panicked.is_err());
+            }
+        });
+        std::panic::set_hook(hook);
+        for (line, message) in lines.iter().zip(["panic: no reason", "panic: 2 reasons"]) {
+            assert_eq!(line["@level"], "error");
+            assert_eq!(line["@message"], message);
+            let location = line["location"].as_str().expect("text");
+            assert!(location.contains("log.rs:"), "{location}");
+            assert!(line["backtrace"].is_string());
+        }
+        assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
     fn dates_follow_the_calendar() {
         let written = |seconds| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(written(0), "1970-01-01T00:00:00.000000Z");
