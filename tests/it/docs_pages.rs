@@ -113,7 +113,7 @@ impl Resource for Bucket {
             )
             .attribute(
                 "id",
-                Attribute::string().computed().description("Its number."),
+                Attribute::integer().computed().description("Its number."),
             )
     }
 
@@ -278,7 +278,7 @@ resource "sink_bucket" "b" {}
 
 ### Read-Only
 
-- `id` (String) Its number.
+- `id` (Number) Its number.
 
 <a id="nestedatt--handle"></a>
 ### Nested Schema for `handle`

@@ -135,11 +135,12 @@ impl<'s> Item<'s> {
             What::Attribute(attribute) => (&attribute.validators, &attribute.deprecated),
             What::Block(block) => (&block.validators, &block.block.deprecated),
         };
-        // The description of an operation's timeout says how to write it already.
+        // Nobody sets what is read-only; a timeout's description says how to write one already.
         let is_timeout =
             matches!(self.what, What::Attribute(attribute) if attribute.timeout_default.is_some());
+        let tells_limits = self.group() != Group::ReadOnly && !is_timeout;
         // "must be …", written to complete a sentence about the value.
-        for validator in validators.iter().filter(|_| !is_timeout) {
+        for validator in validators.iter().filter(|_| tells_limits) {
             push(
                 &mut text,
                 format_args!(" {}", sentence(&capitalized(validator.description()))),

@@ -278,6 +278,8 @@ pub struct Process {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    /// Its temporary directory: a process that is killed cannot tidy up. Dropped after `child`.
+    _place: tempfile::TempDir,
 }
 
 /// What a process left behind.
@@ -291,6 +293,11 @@ pub struct Ended {
 impl Process {
     /// Starts `command`, whose stdout and stderr must be piped.
     pub fn spawn(mut command: Command) -> Self {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let mut set = command.as_std().get_envs();
+        if !set.any(|(name, value)| name == "TMPDIR" && value.is_some()) {
+            command.env("TMPDIR", place.path());
+        }
         let mut child = command.spawn().expect("the program can be started");
         let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
@@ -298,6 +305,7 @@ impl Process {
             child,
             stdout,
             stderr,
+            _place: place,
         }
     }
 
