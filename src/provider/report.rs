@@ -153,7 +153,11 @@ pub(crate) fn environment(error: &dyn std::error::Error) -> Diagnostics {
 pub(crate) fn drift(detail: &str) -> Diagnostics {
     Diagnostic::warning(
         "Changed outside of Terraform",
-        format!("{} The next apply restores it.", sentence(detail)),
+        // Such a sentence begins with a name, so it is not capitalised.
+        format!(
+            "{}. The next apply restores it.",
+            detail.trim_end_matches('.')
+        ),
     )
     .into()
 }

@@ -245,8 +245,7 @@ fn server(schema: Schema) -> Schema {
         .attribute(
             "startup_timeout",
             Attribute::integer().optional().validate(validators::between(1, 900)).description(
-                "Seconds that the server may take from its start to its first answer. Default: 60, and never more than the call \
-                 that waits for it.",
+                "Seconds that a call waits for a server that is still starting. Default: 60, and never longer than `timeout`.",
             ),
         )
         .attribute(
