@@ -63,7 +63,12 @@ pub(super) async fn apply<D: Send + Sync>(
     let state = if creates && context.created_nothing && context.diagnostics.has_errors() {
         Value::Null
     } else {
-        settle(entry, &change.planned, state, &mut context.diagnostics)
+        // A failed update leaves parts of what was there before.
+        let originals: &[&Value] = match &change.prior {
+            Some(prior) if context.diagnostics.has_errors() => &[&change.planned, prior],
+            _ => &[&change.planned],
+        };
+        settle(entry, originals, state, &mut context.diagnostics)
     };
     Outcome { state, context }
 }
@@ -85,16 +90,18 @@ async fn delete<D: Send + Sync>(
     Outcome { state, context }
 }
 
-/// Makes of `state`, left by a resource, one that Terraform can save. What is still unknown becomes null; that is an
+/// Makes of `state`, left by a resource that was given `originals`, one that Terraform can save. What is still unknown becomes null; that is an
 /// error unless there is one already.
 pub(super) fn settle<D>(
     entry: &ResourceEntry<D>,
-    original: &Value,
+    originals: &[&Value],
     state: Value,
     diagnostics: &mut Diagnostics,
 ) -> Value {
     let failed = diagnostics.has_errors();
-    let state = conform::restore(original, state);
+    let state = originals
+        .iter()
+        .fold(state, |state, original| conform::restore(original, state));
     let state = conform::to_schema(&entry.schema, &entry.value_type, state, diagnostics);
     let state = null_write_only(&entry.schema.block, state);
     match state.first_unknown() {

@@ -1,7 +1,7 @@
 //! Values as JSON: how Terraform stores states.
 //!
 //! Numbers keep every digit: they are read from their text, never through a float. Refuses: values of another type than
-//! wanted, and nesting deeper than [`MAX_DEPTH`](super::msgpack::MAX_DEPTH).
+//! wanted, and nesting deeper than [`MAX_DEPTH`].
 //!
 //! Source: `reference` implementation go-cty, package `ctyjson`: a dynamic value is `{"value": …, "type": …}`.
 

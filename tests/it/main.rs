@@ -33,6 +33,7 @@ mod package_pypi;
 mod package_resolve;
 mod package_source;
 mod package_support;
+mod plan_any;
 mod plan_changes;
 mod plan_nested;
 mod plan_refused;

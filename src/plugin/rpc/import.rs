@@ -7,7 +7,6 @@ use super::super::provider::Provider;
 use super::super::resource::{ImportId, MoveSource};
 use super::super::server::Server;
 use super::super::tfplugin6 as proto;
-use super::super::value::Value;
 use super::super::wire;
 use super::resource::context;
 
@@ -26,7 +25,7 @@ pub(super) async fn import_resource_state<P: Provider>(
     let mut context = context(server, Private::default(), identity);
     let state = entry.resource.import(&mut context, id).await;
     let state = match state {
-        Ok(state) => settle(entry, &Value::Null, state, &mut context.diagnostics),
+        Ok(state) => settle(entry, &[], state, &mut context.diagnostics),
         Err(errors) => {
             context.diagnostics.append(errors);
             return Err(context.diagnostics);
@@ -68,7 +67,7 @@ pub(super) async fn move_resource_state<P: Provider>(
         Ok(None)
     };
     let state = match state {
-        Ok(Some(state)) => settle(entry, &Value::Null, state, &mut context.diagnostics),
+        Ok(Some(state)) => settle(entry, &[], state, &mut context.diagnostics),
         Ok(None) => {
             let detail = format!(
                 "A {} cannot be made from a {} of {}. Remove the moved block; import the object instead.",

@@ -89,12 +89,16 @@ impl Failure for proto::stop_provider::Response {
     }
 }
 
-/// Runs one call within a span that names its subject; whatever goes wrong becomes a response.
+/// Runs one call within a span that names its subject, if it has one (a resource type, a data source, a function);
+/// whatever goes wrong becomes a response.
 async fn answer<R: Failure>(
     subject: &str,
     call: impl Future<Output = Result<R, Diagnostics>>,
 ) -> Result<Response<R>, Status> {
-    let span = tracing::info_span!("operation", tf_resource_type = subject);
+    let span = match subject {
+        "" => tracing::Span::none(),
+        subject => tracing::info_span!("operation", tf_resource_type = subject),
+    };
     let outcome = AssertUnwindSafe(call).catch_unwind().instrument(span).await;
     Ok(Response::new(match outcome {
         Ok(Ok(response)) => response,

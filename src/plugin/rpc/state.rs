@@ -37,7 +37,7 @@ pub(super) async fn read_resource<P: Provider>(
     } else {
         match entry.resource.read(&mut context, &current).await {
             Ok(None) => Value::Null,
-            Ok(Some(state)) => settle(entry, &current, state, &mut context.diagnostics),
+            Ok(Some(state)) => settle(entry, &[&current], state, &mut context.diagnostics),
             Err(errors) => {
                 context.diagnostics.append(errors);
                 current
@@ -68,7 +68,7 @@ pub(super) async fn upgrade_resource_state<P: Provider>(
         )
     } else {
         let state = entry.resource.upgrade(request.version, &stored).await?;
-        settle(entry, &Value::Null, state, &mut diagnostics)
+        settle(entry, &[], state, &mut diagnostics)
     };
     Ok(proto::upgrade_resource_state::Response {
         upgraded_state: Some(wire::dynamic_value(
