@@ -1,7 +1,7 @@
 //! What the host says in the environment, and the one line that answers it.
 //!
 //! Enters: the environment that Terraform or OpenTofu gives a plugin. Leaves: an [`Invitation`]
-//! (how to listen, whom to let in) and the [`line`] that tells the host where to connect.
+//! (how to listen, whom to let in) and the [`line`](fn@line) that tells the host where to connect.
 //! Refuses: to run without the magic cookie, and any host that does not speak protocol 6.
 //!
 //! Source: the handshake of go-plugin 1.6 and 1.8, observed with Terraform 1.11.4.
