@@ -4,7 +4,7 @@
 //! Leaves: [`Source`] (what they mean), [`Lock`] (exact versions and hashes), [`Artifact`] (what Lambda is given).
 //! Refuses: to call AWS, to run a package's build script, and to put anything of the build machine into the zip.
 //!
-//! The path, as the file names read: [`source`] (`uvx_command`, `runtime`) -> [`lock`] (`resolve`, `wheel`) ->
+//! The path, as the file names read: `source` (`uvx_command`, `runtime`) -> `lock` (`resolve`, `wheel`) ->
 //! `uvx` (`entry_point`) -> `stage` (`elf`) -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints.
 
 mod architecture;

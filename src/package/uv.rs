@@ -19,7 +19,7 @@ use super::PackageError;
 pub struct Tools {
     /// The `uv` program.
     pub uv: PathBuf,
-    /// Where `uv` keeps what it downloaded; its own default when `None`. Safe to delete, safe to share.
+    /// Where downloads are kept, those of `uv` in `uv/`; its own default when `None`. Safe to delete, safe to share.
     pub cache_dir: Option<PathBuf>,
     /// The environment that `uv` is started with (index settings, proxies, credentials), less what would make
     /// the result depend on the machine.
@@ -168,7 +168,7 @@ pub(crate) async fn run(
         }
     }
     if let Some(cache_dir) = &tools.cache_dir {
-        command.arg("--cache-dir").arg(cache_dir);
+        command.arg("--cache-dir").arg(cache_dir.join("uv"));
     }
     // Its own group: Terraform's Ctrl-C is answered here, in order, and not by `uv` on its own.
     #[cfg(unix)]

@@ -192,7 +192,7 @@ fn assemble(
     })
 }
 
-/// What lies in the stage is what the lock names: no more, no less, no other version.
+/// What lies in the stage is what the lock names, no more and no less. That each is the locked one, its hash has shown.
 fn check_installed(stage: &Stage, lock: &Lock) -> Result<(), PackageError> {
     let installed = stage.versions();
     let missing: Vec<_> = lock

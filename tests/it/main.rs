@@ -33,6 +33,7 @@ mod package_pypi;
 mod package_resolve;
 mod package_source;
 mod package_support;
+mod package_tools;
 mod plan_any;
 mod plan_changes;
 mod plan_nested;

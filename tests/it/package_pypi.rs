@@ -106,7 +106,6 @@ async fn mcp_server_time_from_pypi_answers_from_its_package() {
         "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}}));
     assert_eq!(hello["id"], 1);
     assert_eq!(hello["result"]["serverInfo"]["name"], "mcp-time");
-    drop(ask);
     drop(stdin);
     server.wait().expect("it ends with its input");
 }
