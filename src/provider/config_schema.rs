@@ -2,7 +2,7 @@
 //! [`ProviderConfig`].
 //!
 //! Enters: the block as Terraform decoded it. Leaves: plain values, or `None` while something in it is unknown.
-//! Refuses: what the checks in [`config`](super::config) refuse, each at its attribute. An empty string counts as not
+//! Refuses: what the checks in [`config`] refuse, each at its attribute. An empty string counts as not
 //! given, as in the AWS provider, so that `profile = var.profile` works with an empty default.
 
 use std::collections::BTreeMap;

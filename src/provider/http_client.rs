@@ -212,7 +212,7 @@ impl Intercept for UserAgent {
     }
 }
 
-/// Ends the retries of a request whose host could not be reached [`MAX_CONNECT_ATTEMPTS`] times.
+/// Ends the retries of a request whose host could not be reached `MAX_CONNECT_ATTEMPTS` times.
 #[derive(Debug, Clone)]
 pub struct GiveUpOnAbsentHost;
 
