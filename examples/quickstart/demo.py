@@ -59,22 +59,26 @@ class Steps:
         print(f"      {'all together':<58} {total:7.1f} s", flush=True)
 
 
-def run(command, env=None, cwd=ROOT, ok=(0,)):
-    """Runs a program and passes what it says on, indented, as it is said. Returns its status."""
+def run(command, env=None, cwd=ROOT, ok=(0,), shown=str.strip):
+    """Runs a program and passes what it says on, indented, as it is said, as far as it is to be `shown`. Returns its status."""
+    hidden = []
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )
     try:
         for line in process.stdout:
-            if line.strip():
+            if shown(line):
                 print(f"   {line}", end="", flush=True)
+            else:
+                hidden.append(line)
         status = process.wait()
     except BaseException:
         # Ctrl-C reaches terraform too, which then finishes what it is doing: a second signal would make it leave its state behind.
         process.wait()
         raise
     if status not in ok:
+        print("".join(f"   {line}" for line in hidden if line.strip()), end="")
         raise Failed(f"`{' '.join(str(part) for part in command)}` ended with status {status}; see above")
     return status
 
@@ -233,7 +237,8 @@ def demo(options, steps, stack, work):
     terraform = ["terraform", f"-chdir={project}"]
     with steps.step("terraform init"):
         install_provider(work)
-        run([*terraform, "init", "-no-color"], env=env)
+        # Of what it says, only what it did: advice about lock files for other platforms is not for a demo.
+        run([*terraform, "init", "-no-color"], env=env, shown=lambda line: line.startswith("- "))
     with steps.step("terraform apply: resolve, package, deploy, verify"):
         run([*terraform, "apply", "-auto-approve", "-no-color"], env=env)
     with steps.step("The outputs"):
