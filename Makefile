@@ -9,8 +9,6 @@
 # venv     what local-aws and the tests need, pinned, under target/
 
 SHELL := /bin/sh
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-PROVIDER := $(TARGET)/debug/terraform-provider-mcplambda
 VENV := target/venv
 
 .PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo docs venv tools

@@ -52,11 +52,12 @@ class Steps:
         print(f"   {DIM}{self.taken[-1][1]:.1f} s{RESET}", flush=True)
 
     def summary(self):
+        width = max(len(title) for title, _ in self.taken)
         total = sum(seconds for _, seconds in self.taken)
         print(f"\n{BOLD}How long it took{RESET}")
         for number, (title, seconds) in enumerate(self.taken, 1):
-            print(f"   {number}. {title:<58} {seconds:7.1f} s")
-        print(f"      {'all together':<58} {total:7.1f} s", flush=True)
+            print(f"   {number:>2}. {title:<{width}} {seconds:7.1f} s")
+        print(f"       {'all together':<{width}} {total:7.1f} s", flush=True)
 
 
 def run(command, env=None, cwd=ROOT, ok=(0,), shown=str.strip):
@@ -81,6 +82,18 @@ def run(command, env=None, cwd=ROOT, ok=(0,), shown=str.strip):
         print("".join(f"   {line}" for line in hidden if line.strip()), end="")
         raise Failed(f"`{' '.join(str(part) for part in command)}` ended with status {status}; see above")
     return status
+
+
+def until(last):
+    """Shows lines that are not empty, up to the one that is `last`."""
+    passed = False
+
+    def shown(line):
+        nonlocal passed
+        passed = passed or line.strip() == last
+        return line.strip() and not passed
+
+    return shown
 
 
 class LocalAws:
@@ -133,6 +146,8 @@ def clean_environment(endpoint, work):
     env.update(
         AWS_ENDPOINT_URL=endpoint,
         AWS_REGION=REGION,
+        # boto3 reads only this one.
+        AWS_DEFAULT_REGION=REGION,
         AWS_ACCESS_KEY_ID="demo",
         AWS_SECRET_ACCESS_KEY="demo",
         AWS_EC2_METADATA_DISABLED="true",
@@ -186,7 +201,7 @@ def show_outputs(terraform, env):
     return value("qualified_arn")
 
 
-# Runs inside target/venv, which has boto3.
+# What follows runs inside target/venv, which has boto3.
 CALL = """
 import base64, boto3, json, sys, time
 from botocore.config import Config
@@ -202,17 +217,32 @@ payload = json.loads(answer["Payload"].read())
 print(json.dumps({"error": answer.get("FunctionError"), "payload": payload, "milliseconds": round(milliseconds, 1)}))
 """
 
+LEFT = """
+import boto3, json
+print(json.dumps({
+    "functions": [it["FunctionName"] for it in boto3.client("lambda").list_functions()["Functions"]],
+    "roles": [it["RoleName"] for it in boto3.client("iam").list_roles()["Roles"]],
+    "log groups": [it["logGroupName"] for it in boto3.client("logs").describe_log_groups()["logGroups"]],
+    "queues": boto3.client("sqs").list_queues().get("QueueUrls", []),
+}))
+"""
+
+
+def in_venv(program, env, *arguments):
+    """Runs a Python program with boto3 and returns what it printed."""
+    ran = subprocess.run([VENV / "bin" / "python", "-c", program, *arguments], capture_output=True, text=True, env=env)
+    if ran.returncode != 0:
+        raise Failed(f"boto3 failed:\n{ran.stderr}")
+    return ran.stdout
+
 
 def call_tool(arn, env):
     """Calls the tool as AgentCore would and returns its answer and the milliseconds that it took."""
-    command = [VENV / "bin" / "python", "-c", CALL, arn, TOOL, json.dumps(ARGUMENTS)]
-    called = subprocess.run(command, capture_output=True, text=True, env=env)
-    if called.returncode != 0:
-        raise Failed(f"the call failed:\n{called.stderr}")
-    answer = json.loads(called.stdout)
+    called = in_venv(CALL, env, arn, TOOL, json.dumps(ARGUMENTS))
+    answer = json.loads(called)
     payload = answer["payload"]
     if answer["error"] or not isinstance(payload, dict) or payload.get("isError") or not payload.get("content"):
-        raise Failed(f"{TOOL} did not answer: {called.stdout}")
+        raise Failed(f"{TOOL} did not answer: {called}")
     return payload, answer["milliseconds"]
 
 
@@ -240,7 +270,8 @@ def demo(options, steps, stack, work):
         # Of what it says, only what it did: advice about lock files for other platforms is not for a demo.
         run([*terraform, "init", "-no-color"], env=env, shown=lambda line: line.startswith("- "))
     with steps.step("terraform apply: resolve, package, deploy, verify"):
-        run([*terraform, "apply", "-auto-approve", "-no-color"], env=env)
+        # Its list of outputs comes in the next step.
+        run([*terraform, "apply", "-auto-approve", "-no-color"], env=env, shown=until("Outputs:"))
     with steps.step("The outputs"):
         arn = show_outputs(terraform, env)
     with steps.step(f"Call {TOOL} as AgentCore Gateway would"):
@@ -253,7 +284,13 @@ def demo(options, steps, stack, work):
         if run([*terraform, "plan", "-detailed-exitcode", "-no-color"], env=env, ok=(0, 2)) == 2:
             raise Failed("the second plan is not empty; that is a defect")
     with steps.step("terraform destroy"):
-        run([*terraform, "destroy", "-auto-approve", "-no-color"], env=env)
+        # Its plan lists every attribute once more.
+        progress = lambda line: line.startswith(("mcplambda_", "Destroy"))
+        run([*terraform, "destroy", "-auto-approve", "-no-color"], env=env, shown=progress)
+        left = json.loads(in_venv(LEFT, env))
+        print("   left in the local AWS: " + ", ".join(f"{len(names)} {kind}" for kind, names in left.items()))
+        if any(left.values()):
+            raise Failed(f"destroy left something behind; that is a defect: {left}")
 
 
 def main():

@@ -111,6 +111,7 @@ fn a_tool_named_twice_is_left_out_and_noted() {
 fn a_root_that_is_no_object_becomes_one() {
     let object = json!({ "type": "object" });
     for any in [
+        json!({ "type": "object", "title": "get_current_timeArguments" }),
         json!(true),
         json!({}),
         object.clone(),

@@ -180,7 +180,7 @@ impl<'a> Emitter<'a> {
         let mut told = flat.words.clone();
         told.extend(words::sentences(&flat, kind, place.is_root()));
         let mut schema = Map::from_iter([("type".to_owned(), json!(kind.name()))]);
-        if let Some(description) = words::description(&flat, &told) {
+        if let Some(description) = words::description(&flat, &told, place.is_root()) {
             schema.insert("description".to_owned(), json!(description));
         }
         schema.extend(body);

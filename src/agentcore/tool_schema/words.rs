@@ -234,10 +234,11 @@ fn count(
     }
 }
 
-/// A description: the schema's own words, then `told`; the title where there are no own words.
-pub(super) fn description(flat: &Flat<'_>, told: &[String]) -> Option<String> {
+/// A description: the schema's own words, then `told`; the title where there are no own words. The title of the root is only
+/// the generated name of a class of arguments, beside the tool's own description.
+pub(super) fn description(flat: &Flat<'_>, told: &[String], is_root: bool) -> Option<String> {
     let mut own = flat.descriptions.join(" ");
-    if own.is_empty() {
+    if own.is_empty() && !is_root {
         own = flat.title.unwrap_or_default().to_owned();
     }
     if !told.is_empty() && own.ends_with(char::is_alphanumeric) {
