@@ -40,6 +40,7 @@ mod plan_nested;
 mod plan_refused;
 mod provider_config;
 mod provider_connect;
+mod provider_plan;
 mod sink_provider;
 mod tfclient;
 mod value_codec;

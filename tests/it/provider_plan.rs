@@ -1,0 +1,90 @@
+//! The plan of a server through the real binary: where Terraform hands private state back to later plans, versions are planned and stay; elsewhere they are left to apply.
+
+use mcplambda::plugin::tfplugin6::{ClientCapabilities, configure_provider, plan_resource_change};
+use serde_json::{Value, json};
+
+use crate::package_support::{Index, Wheel, uv};
+use crate::tfclient::value::{decode, null, unknown};
+use crate::tfclient::{Plugin, Start};
+
+const TYPE: &str = "mcplambda_server";
+
+fn release(index: &Index, version: &str) -> String {
+    index.release(&Wheel::new("tiny-server", version).script("tiny-server", "tiny_server:main"))
+}
+
+async fn started(index: &Index, home: &std::path::Path) -> Plugin {
+    let plugin = Start::default()
+        .env("HOME", home)
+        .env("UV_DEFAULT_INDEX", index.url())
+        .env("UV_NO_CONFIG", "1")
+        .start()
+        .await;
+    let config = json!({
+        "region": "eu-north-1", "access_key": "AKID", "secret_key": "secret", "skip_credentials_validation": true,
+        "uv_path": uv(), "cache_dir": home.join("cache"),
+    });
+    let request = configure_provider::Request {
+        terraform_version: "1.16.0".to_owned(),
+        config: Some(plugin.schemas().await.provider(&config)),
+        client_capabilities: Some(ClientCapabilities::default()),
+    };
+    let answer = plugin.provider().configure_provider(request).await;
+    let diagnostics = answer.expect("an answer").into_inner().diagnostics;
+    assert_eq!(diagnostics, []);
+    plugin
+}
+
+/// Plans the creation of a server; `first` is what the first plan of the same change left in private state.
+async fn plan(plugin: &Plugin, keeps_private: bool, first: Option<&[u8]>) -> (Value, Vec<u8>) {
+    let config = json!({"name": "tiny", "command": "uvx", "args": ["tiny-server"]});
+    let schemas = plugin.schemas().await;
+    let request = plan_resource_change::Request {
+        type_name: TYPE.to_owned(),
+        prior_state: Some(null()),
+        proposed_new_state: Some(schemas.proposed_new(TYPE, &config)),
+        config: Some(schemas.resource(TYPE, &config)),
+        client_capabilities: Some(ClientCapabilities {
+            store_planned_private: keeps_private,
+            ..ClientCapabilities::default()
+        }),
+        planned_private: first.unwrap_or_default().to_vec().into(),
+        ..plan_resource_change::Request::default()
+    };
+    let answer = plugin.provider().plan_resource_change(request).await;
+    let answer = answer.expect("an answer").into_inner();
+    assert_eq!(answer.diagnostics, []);
+    (
+        decode(answer.planned_state.as_ref()),
+        answer.planned_private.to_vec(),
+    )
+}
+
+#[tokio::test]
+async fn where_private_state_is_kept_the_versions_of_the_first_plan_stay() {
+    let (index, home) = (Index::start(), tempfile::tempdir().expect("a directory"));
+    let hash = release(&index, "1.0");
+    let (planned, private) = plan(&started(&index, home.path()).await, true, None).await;
+    assert_eq!(
+        planned["lock"],
+        format!("tiny-server==1.0 --hash=sha256:{hash}\n")
+    );
+    assert_eq!(planned["resolved_packages"], json!({"tiny-server": "1.0"}));
+
+    // Plan runs again inside apply, in another process, after the index has released a newer version.
+    release(&index, "2.0");
+    let empty = tempfile::tempdir().expect("a directory");
+    let (again, _) = plan(&started(&index, empty.path()).await, true, Some(&private)).await;
+    assert_eq!(again, planned);
+}
+
+#[tokio::test]
+async fn where_private_state_is_not_kept_versions_are_left_to_apply() {
+    let (index, home) = (Index::start(), tempfile::tempdir().expect("a directory"));
+    release(&index, "1.0");
+    let (planned, _) = plan(&started(&index, home.path()).await, false, None).await;
+    assert_eq!(planned["lock"], unknown());
+    assert_eq!(planned["resolved_packages"], unknown());
+    assert_eq!(planned["function_name"], "mcp-server-tiny");
+    assert_eq!(planned["runtime"], "python3.13");
+}
