@@ -2,7 +2,7 @@
 #
 # build    the bridge for both architectures where this machine can, then the provider with them inside
 # bridge   the bridge alone: target/bridge/{x86_64,arm64}/bridge
-# check    format, lints, docs and the hermetic tests: needs nothing but Rust
+# check    format, lints, docs and the hermetic tests: needs Rust and python3 (for uv); one test asks PyPI
 # test     check, then local-aws's own tests and the end-to-end tests with the real terraform
 # demo     from nothing to a tool call that answers, in a local AWS
 # docs     regenerates docs/ from the schema
@@ -36,8 +36,11 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 
 # The bridge first: the tests look into the one that is embedded.
+# The bridge by itself, as it is built for Lambda: the provider's features of serde_json would reorder its JSON.
 hermetic: bridge
-	cargo test --locked --workspace --quiet
+	@tests/local-aws/install.sh --only venv
+	cargo test --locked --quiet --package terraform-provider-mcplambda --package local-aws
+	cargo test --locked --quiet --package mcplambda-bridge
 
 test: tools-for-test check local-aws-test e2e
 
@@ -60,18 +63,18 @@ docs:
 venv: tools-for-test
 	@tests/local-aws/install.sh
 
-# needs PROGRAM, HOW-TO-GET-IT: ends with that sentence when the program is missing.
+# needs PROGRAM,HOW-TO-GET-IT: says the sentence (without commas) and sets `missing` when the program is not on PATH.
 needs = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; missing=1; }
 
 .PHONY: tools tools-for-test
 tools:
 	@missing=; \
 	$(call needs,cargo,install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs); \
-	$(call needs,cc,install a C compiler, on Debian and Ubuntu: apt-get install gcc libc6-dev); \
+	$(call needs,cc,install a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev)); \
 	[ -z "$$missing" ]
 
 tools-for-test: tools
 	@missing=; \
 	$(call needs,terraform,install Terraform 1.8 or newer from https://developer.hashicorp.com/terraform/install); \
-	$(call needs,python3,install Python 3.10 or newer, on Debian and Ubuntu: apt-get install python3 python3-venv); \
+	$(call needs,python3,install Python 3.10 or newer (Debian and Ubuntu: apt-get install python3 python3-venv)); \
 	[ -z "$$missing" ]
