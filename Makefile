@@ -11,7 +11,7 @@
 SHELL := /bin/sh
 VENV := target/venv
 
-.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo docs venv tools
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo docs venv
 help:
 	@sed -n '/^# [a-z]*   /s/^# //p' Makefile
 
@@ -66,15 +66,15 @@ venv: tools-for-test
 # needs PROGRAM,HOW-TO-GET-IT: says the sentence (without commas) and sets `missing` when the program is not on PATH.
 needs = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; missing=1; }
 
+rust_tools = $(call needs,cargo,install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs); \
+	$(call needs,cc,install a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev))
+
 .PHONY: tools tools-for-test
 tools:
-	@missing=; \
-	$(call needs,cargo,install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs); \
-	$(call needs,cc,install a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev)); \
-	[ -z "$$missing" ]
+	@missing=; $(rust_tools); [ -z "$$missing" ]
 
-tools-for-test: tools
-	@missing=; \
+tools-for-test:
+	@missing=; $(rust_tools); \
 	$(call needs,terraform,install Terraform 1.8 or newer from https://developer.hashicorp.com/terraform/install); \
 	$(call needs,python3,install Python 3.10 or newer (Debian and Ubuntu: apt-get install python3 python3-venv)); \
 	[ -z "$$missing" ]
