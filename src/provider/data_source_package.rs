@@ -96,7 +96,7 @@ impl DataSource for PackageDataSource {
             .map_err(|error| report::package(&error))?;
         let lock = package::resolve(&tools, &source)
             .await
-            .map_err(|error| report::package(&error))?;
+            .map_err(|error| report::packaging(&error, &source))?;
         state.runtime = Attr::Known(source.runtime().to_owned());
         state.id = Attr::Known(source.identity());
         state.versions = Attr::Known(lock.versions());

@@ -4,14 +4,23 @@
 
 use crate::agentcore::discover::DiscoverError;
 use crate::deploy::DeployError;
-use crate::package::{self, ErrorKind, Lock, PackageError};
+use crate::package::{self, ErrorKind, Lock, PackageError, Source};
 use crate::plugin::{Diagnostic, Diagnostics, Path};
 
 use super::config_error::ConfigError;
 use super::download::DownloadError;
 
-/// A failure to resolve, install or pack.
+/// A failure to find a tool or to read the command line.
 pub(crate) fn package(error: &PackageError) -> Diagnostics {
+    package_at(error, error.attribute())
+}
+
+/// A failure to resolve, install or pack `source`: at the very word that names the package, where there is one.
+pub(crate) fn packaging(error: &PackageError, source: &Source) -> Diagnostics {
+    package_at(error, error.locate(source))
+}
+
+fn package_at(error: &PackageError, attribute: Option<package::Attribute>) -> Diagnostics {
     let summary = match error.kind() {
         ErrorKind::Network => "Package index not reachable",
         ErrorKind::Input => "Invalid server",
@@ -23,7 +32,7 @@ pub(crate) fn package(error: &PackageError) -> Diagnostics {
         ErrorKind::Io => "Package could not be made",
     };
     let diagnostic = Diagnostic::error(summary, sentence(&chain(error)));
-    match error.attribute() {
+    match attribute {
         Some(attribute) => {
             let path = Path::from(attribute.name);
             diagnostic.at(attribute

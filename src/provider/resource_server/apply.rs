@@ -163,7 +163,7 @@ async fn package(
             tracing::info!("resolving the server's packages");
             let lock = package::resolve(&tools, source)
                 .await
-                .map_err(|error| report::package(&error))?;
+                .map_err(|error| report::packaging(&error, source))?;
             server.lock = Attr::Known(lock.to_string());
             lock
         }
@@ -175,7 +175,7 @@ async fn package(
     );
     package::build(&tools, source, &lock)
         .await
-        .map_err(|error| report::package(&error))
+        .map_err(|error| report::packaging(&error, source))
 }
 
 /// What is deployed, and what the server answered if a new version was verified.

@@ -103,7 +103,14 @@ async fn lock(
         (Attr::Null, _) => try_resolution(context, source).await?,
     };
     planned.resolved_packages = match planned.lock.as_str() {
-        Some(text) => Attr::Known(report::lock(text)?.versions()),
+        Some(text) => {
+            let lock = report::lock(text)?;
+            if let Some(source) = source {
+                lock.check(source)
+                    .map_err(|error| report::packaging(&error, source))?;
+            }
+            Attr::Known(lock.versions())
+        }
         None => Attr::Unknown,
     };
     Ok(())
@@ -145,7 +152,7 @@ async fn try_resolution(
                 .append(report::not_resolved_at_plan(&error));
             Ok(Attr::Unknown)
         }
-        Err(error) => Err(report::package(&error)),
+        Err(error) => Err(report::packaging(&error, source)),
     }
 }
 
