@@ -31,6 +31,7 @@ format:
 
 lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --test e2e -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
@@ -52,7 +53,7 @@ local-aws-test: venv test-binaries
 	$(VENV)/bin/python -m pytest -q tests/local-aws
 
 e2e: venv test-binaries
-	$(VENV)/bin/python -m pytest -q tests/e2e
+	cargo test --locked --workspace --test e2e
 
 demo: tools-for-test
 	@python3 examples/quickstart/demo.py

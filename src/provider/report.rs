@@ -9,6 +9,7 @@ use crate::plugin::{Diagnostic, Diagnostics, Path};
 
 use super::config_error::ConfigError;
 use super::download::DownloadError;
+use super::report_config;
 
 /// A failure to find a tool or to read the command line.
 pub(crate) fn package(error: &PackageError) -> Diagnostics {
@@ -79,9 +80,14 @@ pub(crate) fn no_upgrade_at_plan(error: &PackageError) -> Diagnostics {
     .into()
 }
 
-/// A failure to use the provider's configuration. No attribute is pointed at: those that it knows are the provider's.
+/// A failure to use the provider's configuration, met by a resource or data source.
 pub(crate) fn config(error: &ConfigError) -> Diagnostics {
-    Diagnostic::error(error.summary(), sentence(&chain(error))).into()
+    let mut diagnostic = report_config::config_error(error);
+    // Only `region` means the same in a resource; the other paths are those of the provider block.
+    if !matches!(error, ConfigError::InvalidRegion { .. }) {
+        diagnostic.path = None;
+    }
+    diagnostic.into()
 }
 
 /// A package that Lambda names could not be fetched.
@@ -158,10 +164,10 @@ pub(crate) fn environment(error: &dyn std::error::Error) -> Diagnostics {
         .into()
 }
 
-/// Something that no attribute shows was changed outside Terraform.
+/// Something that no attribute shows is not as it should be: changed by someone else, or by an update that failed.
 pub(crate) fn drift(detail: &str) -> Diagnostics {
     Diagnostic::warning(
-        "Changed outside of Terraform",
+        "Server differs from what was applied",
         // Such a sentence begins with a name, so it is not capitalised.
         format!(
             "{}. The next apply restores it.",

@@ -14,15 +14,6 @@ const LOG_RETENTION_DAYS: [i64; 23] = [
     3288, 3653,
 ];
 
-/// Runtimes that can start a Python server behind the bridge (Lambda developer guide, "Supported runtimes").
-const RUNTIMES: [&str; 5] = [
-    "python3.10",
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "python3.14",
-];
-
 /// Key prefix of the tags that the provider keeps for itself.
 const OWN_TAGS: &str = "mcplambda:";
 
@@ -281,8 +272,10 @@ fn function(schema: Schema) -> Schema {
             Attribute::string()
                 .optional()
                 .computed()
-                .validate(validators::one_of(&RUNTIMES))
-                .description("Lambda runtime. Default: that of `--python` in `args`, else `python3.13`."),
+                // Which ones there are is checked with `command` and `args`, where a `--python` may contradict.
+                .description(
+                    "Lambda runtime: `python3.10` to `python3.14`. Default: that of `--python` in `args`, else `python3.13`.",
+                ),
         )
         .attribute(
             "ephemeral_storage",

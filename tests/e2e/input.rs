@@ -1,0 +1,201 @@
+//! Bad input: each mistake is told at its line, before anything is made.
+
+use crate::harness::aws::{Aws, REGION};
+use crate::harness::index::Index;
+use crate::harness::local_aws::LocalAws;
+use crate::harness::mcp_server::Server;
+use crate::harness::workspace::{Diagnostic, Workspace};
+
+/// Applies and requires one error that holds all `phrases`, at a line that begins with `line`, with nothing made.
+#[track_caller]
+fn refused(
+    local: &LocalAws,
+    workspace: &Workspace,
+    main: &str,
+    line: &str,
+    phrases: &[&str],
+) -> Diagnostic {
+    workspace.write(main);
+    local.clear_calls();
+    let error = workspace.apply().error();
+    let text = format!("{}\n{}", error.summary, error.detail);
+    for phrase in phrases {
+        assert!(text.contains(phrase), "{phrase:?} is not in {text:?}");
+    }
+    assert!(
+        error.line.starts_with(line),
+        "points at {:?}, not at {line:?}: {text}",
+        error.line
+    );
+    assert_eq!(local.changes(), Vec::<String>::new());
+    error
+}
+
+fn server(lines: &str) -> String {
+    format!("resource \"mcplambda_server\" \"tools\" {{\n{lines}\n}}\n")
+}
+
+fn tiny(lines: &str) -> String {
+    server(&format!(
+        "  name = \"tools\"\n  command = \"uvx\"\n  args = [\"tiny-tools\"]\n{lines}"
+    ))
+}
+
+#[test]
+fn every_mistake_in_a_server_is_told_at_its_attribute() {
+    let local = LocalAws::start();
+    let index = Index::with([
+        Server::new("tiny-tools", "1.0.0"),
+        Server::new("needs-windows", "1.0.0").requiring("windows-only"),
+        Server::new("windows-only", "1.0.0").tagged("cp313-cp313-win_amd64"),
+    ]);
+    let workspace = Workspace::new(&local, Some(&index), "");
+    let named = |name: &str| {
+        server(&format!(
+            "  name = \"tools\"\n  function_name = \"{name}\"\n  command = \"uvx\"\n  args = [\"tiny-tools\"]"
+        ))
+    };
+    let uvx = |args: &str| {
+        server(&format!(
+            "  name = \"tools\"\n  command = \"uvx\"\n  args = {args}"
+        ))
+    };
+    let cases: Vec<(String, &str, Vec<&str>)> = vec![
+        (
+            server("  name = \"tools\"\n  command = \"brew\"\n  args = [\"tiny-tools\"]"),
+            "command",
+            vec!["brew", "uvx"],
+        ),
+        (uvx("[]"), "args", vec!["args"]),
+        (uvx("[\"no-such-tools\"]"), "args", vec!["no-such-tools"]),
+        (
+            uvx("[\"tiny-tools@9.9.9\"]"),
+            "args",
+            vec!["tiny-tools", "9.9.9"],
+        ),
+        (uvx("[\"needs-windows\"]"), "args", vec!["windows-only"]),
+        (
+            tiny("  timeout = 901"),
+            "timeout",
+            vec!["between 1 and 900", "901"],
+        ),
+        (tiny("  timeout = 0"), "timeout", vec!["between 1 and 900"]),
+        (
+            tiny("  memory = 64"),
+            "memory",
+            vec!["between 128 and 10240", "64"],
+        ),
+        (named(&"a".repeat(65)), "function_name", vec!["64"]),
+        (named("no spaces"), "function_name", vec!["letter"]),
+        (
+            server(&format!(
+                "  name = \"{}\"\n  command = \"uvx\"\n  args = [\"tiny-tools\"]",
+                "a".repeat(60)
+            )),
+            "name",
+            vec!["64"],
+        ),
+        (
+            tiny("  role_arn = \"arn:aws:iam::123456789012:role/theirs\"\n  policy_json = \"{}\""),
+            "role_arn",
+            vec!["role_arn", "policy_json"],
+        ),
+        (tiny("  policy_json = \"{\""), "policy_json", vec!["JSON"]),
+        (
+            tiny("  architecture = \"sparc\""),
+            "architecture",
+            vec!["x86_64", "arm64"],
+        ),
+        (
+            tiny("  runtime = \"python2.7\""),
+            "runtime",
+            vec!["python3.13"],
+        ),
+        (
+            tiny("  lock = \"tiny-tools\""),
+            "lock",
+            vec!["tiny-tools", "name==version"],
+        ),
+    ];
+    for (main, line, phrases) in cases {
+        refused(&local, &workspace, &main, line, &phrases);
+    }
+    assert_eq!(Aws::new(&local, REGION).everything(), Vec::<String>::new());
+}
+
+#[test]
+fn every_mistake_in_the_provider_block_is_told_at_its_attribute() {
+    let local = LocalAws::start();
+    let index = Index::with([Server::new("tiny-tools", "1.0.0")]);
+    let workspace = Workspace::new(&local, Some(&index), "");
+    let cases = [
+        (
+            "region = \"us-esat-1\"",
+            "region",
+            vec!["not a valid region name", "us-east-1"],
+        ),
+        (
+            "allowed_account_ids = [\"111111111111\"]",
+            "allowed_account_ids",
+            vec!["123456789012", "111111111111"],
+        ),
+        (
+            "forbidden_account_ids = [\"123456789012\"]",
+            "forbidden_account_ids",
+            vec!["123456789012"],
+        ),
+        ("profile = \"wrok\"", "profile", vec!["wrok"]),
+        ("uv_path = \"/nonexistent/uv\"", "", vec!["/nonexistent/uv"]),
+    ];
+    for (line, attribute, phrases) in cases {
+        let main = format!("provider \"mcplambda\" {{\n  {line}\n}}\n{}", tiny(""));
+        refused(&local, &workspace, &main, attribute, &phrases);
+    }
+}
+
+#[test]
+fn without_credentials_the_places_that_were_tried_are_named() {
+    let local = LocalAws::start();
+    let index = Index::with([Server::new("tiny-tools", "1.0.0")]);
+    let mut workspace = Workspace::new(&local, Some(&index), "");
+    workspace.unset("AWS_ACCESS_KEY_ID");
+    workspace.unset("AWS_SECRET_ACCESS_KEY");
+    let error = refused(
+        &local,
+        &workspace,
+        &format!("provider \"mcplambda\" {{}}\n{}", tiny("")),
+        "",
+        &["No AWS credentials", "AWS_ACCESS_KEY_ID", "profile"],
+    );
+    assert_eq!(error.summary, "No AWS credentials");
+}
+
+#[test]
+fn an_index_that_cannot_be_reached_is_a_warning_at_plan_and_an_error_at_apply() {
+    let local = LocalAws::start();
+    let index = Index::with([Server::new("tiny-tools", "1.0.0")]);
+    let mut workspace = Workspace::new(&local, Some(&index), &tiny(""));
+    let cache = workspace.path("empty-cache");
+    workspace.set("UV_CACHE_DIR", &cache.display().to_string());
+    workspace.set("UV_HTTP_RETRIES", "0");
+    index.set_offline(true);
+    let plan = workspace.run(&["plan", "-json", "-out=saved.tfplan"]);
+    assert_eq!(plan.status, 0, "{}", plan.output);
+    let warnings: Vec<_> = plan
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.severity.as_str())
+        .collect();
+    assert_eq!(warnings, ["warning"], "{:#?}", plan.diagnostics);
+
+    local.clear_calls();
+    let error = workspace.run(&["apply", "-json", "saved.tfplan"]).error();
+    assert!(
+        error.detail.contains("tiny-tools") || error.detail.contains(&index.url),
+        "{error:?}"
+    );
+    assert_eq!(local.changes(), Vec::<String>::new());
+
+    index.set_offline(false);
+    workspace.converge();
+}

@@ -1,0 +1,23 @@
+//! End to end: the real terraform drives the provider against local-aws, and functions really run.
+//!
+//! Needs terraform on PATH, and what `make test` prepares: the bridge, local-aws, and the venv that
+//! `tests/local-aws/install.sh` makes. What is missing fails the test and says how to get it.
+//!
+//! Every test has its own local-aws and its own package index, so they run in parallel. The package index serves tiny
+//! MCP servers; one test takes a public server from PyPI.
+
+#![cfg(unix)]
+
+mod harness;
+
+mod create;
+mod destroy;
+mod drift;
+mod faults;
+mod import;
+mod input;
+mod kill;
+mod lock;
+mod regions;
+mod update;
+mod verify;
