@@ -3,6 +3,7 @@
 //! Enters: the text of the function's environment variable [`ENV_SERVER`], JSON. Leaves: a [`ServerCommand`]. Refuses: unknown keys and values, an
 //! empty command line, a zero timeout. The provider writes the same struct, so the two sides cannot disagree on a name.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,22 @@ pub struct ServerCommand {
     /// Whether the server gets the execution role's credentials (the `AWS_ACCESS_KEY_ID` family and the container credential variables).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aws_credentials: bool,
+    /// Variables of the server's environment that are read from AWS at its start: the variable's name, and where its value is, in the syntax of ECS's
+    /// `valueFrom`: the ARN of a Secrets Manager secret, with `:json-key:version-stage:version-id` behind it or not, or the ARN of an SSM parameter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+    /// Seconds after which [`ServerCommand::secrets`] are read again, and the server restarted with them before the next event, at least 1; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets_ttl: Option<u32>,
+    /// Which of the server's tools callers see, and under which names.
+    #[serde(default, skip_serializing_if = "ToolFilter::is_default")]
+    pub tools: ToolFilter,
+    /// How HTTP events are answered.
+    #[serde(default, skip_serializing_if = "HttpSettings::is_default")]
+    pub http: HttpSettings,
+    /// Whether each event leaves a line of CloudWatch embedded metrics in the log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metrics: bool,
     /// The provider's own note, from which an import recovers the configuration. The bridge ignores it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<serde_json::Value>,
@@ -48,6 +65,64 @@ pub enum ProcessScope {
     Environment,
     /// A fresh process for every event, ended before the answer's environment is reused.
     Invocation,
+}
+
+/// Which of the server's tools callers see, and under which names. The default shows all of them as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolFilter {
+    /// Globs over the server's own names (`*` any characters, `?` one, `[ab]` a set): only tools that one of them matches. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Globs over the server's own names: not these, even if included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Put before each name in what callers see and send.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+}
+
+impl ToolFilter {
+    /// Whether it shows every tool as it is.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How HTTP events (function URLs, API Gateway) are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Whether the function URL's invoke mode is `RESPONSE_STREAM`, so that progress and log notifications can be sent as they come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
+    /// Values of the `Origin` header that are served, `*` for any. Requests without that header, which no browser makes, always are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<String>,
+    /// Whether the bridge answers CORS preflights and adds CORS headers itself; to be off where AWS does (a function URL or an API with CORS configured).
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub cors: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            stream: false,
+            allowed_origins: Vec::new(),
+            cors: true,
+        }
+    }
+}
+
+impl HttpSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl ProcessScope {
@@ -79,6 +154,11 @@ impl ServerCommand {
             process_scope: ProcessScope::default(),
             startup_timeout: None,
             aws_credentials: false,
+            secrets: BTreeMap::new(),
+            secrets_ttl: None,
+            tools: ToolFilter::default(),
+            http: HttpSettings::default(),
+            metrics: false,
             source: None,
         }
     }
@@ -101,8 +181,13 @@ impl ServerCommand {
         {
             return Err(LaunchError::NulByte { position });
         }
-        if command.startup_timeout == Some(0) {
-            return Err(LaunchError::ZeroTimeout);
+        for (key, value) in [
+            ("startup_timeout", command.startup_timeout),
+            ("secrets_ttl", command.secrets_ttl),
+        ] {
+            if value == Some(0) {
+                return Err(LaunchError::ZeroTimeout { key });
+            }
         }
         Ok(command)
     }
@@ -124,8 +209,8 @@ pub enum LaunchError {
     EmptyCommand,
     /// The argument at `position` holds a NUL byte, which no process argument can.
     NulByte { position: usize },
-    /// `startup_timeout` is 0.
-    ZeroTimeout,
+    /// `startup_timeout` or `secrets_ttl` is 0.
+    ZeroTimeout { key: &'static str },
 }
 
 impl fmt::Display for LaunchError {
@@ -142,10 +227,9 @@ impl fmt::Display for LaunchError {
             Self::NulByte { position } => {
                 write!(f, "{ENV_SERVER}: `argv[{position}]` holds a NUL byte")
             }
-            Self::ZeroTimeout => write!(
-                f,
-                "{ENV_SERVER}: `startup_timeout` must be at least 1 second"
-            ),
+            Self::ZeroTimeout { key } => {
+                write!(f, "{ENV_SERVER}: `{key}` must be at least 1 second")
+            }
         }
     }
 }
@@ -189,6 +273,23 @@ mod tests {
             process_scope: ProcessScope::Invocation,
             startup_timeout: Some(90),
             aws_credentials: true,
+            secrets: [(
+                "API_KEY".to_owned(),
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/key".to_owned(),
+            )]
+            .into(),
+            secrets_ttl: Some(300),
+            tools: ToolFilter {
+                include: vec!["get_*".into()],
+                exclude: vec!["get_secret".into()],
+                prefix: "time_".into(),
+            },
+            http: HttpSettings {
+                stream: true,
+                allowed_origins: vec!["https://example.com".into()],
+                cors: false,
+            },
+            metrics: true,
             source: Some(serde_json::json!({"command": "uvx", "args": ["server"]})),
         };
         assert_eq!(
@@ -211,7 +312,14 @@ mod tests {
                 r#"{"argv":["a"],"proces_scope":"invocation"}"#,
                 "unknown field `proces_scope`",
             ),
-            (r#"{"argv":["a"],"startup_timeout":0}"#, "at least 1 second"),
+            (
+                r#"{"argv":["a"],"startup_timeout":0}"#,
+                "`startup_timeout` must be at least 1 second",
+            ),
+            (
+                r#"{"argv":["a"],"secrets_ttl":0}"#,
+                "`secrets_ttl` must be at least 1 second",
+            ),
             (r#"{"argv":["a","b\u0000"]}"#, "`argv[1]` holds a NUL byte"),
             ("", "not a valid server description"),
         ] {

@@ -308,6 +308,8 @@ fn a_first_event_without_time_to_wait_is_answered_and_the_server_goes_on_startin
         "{error}"
     );
     assert_eq!(sandbox.call_text("ok", "{}"), "ok");
+    // The log has a pipe of its own: its line may come after the answer.
+    sandbox.wait_for_log("ready after");
     let starts = sandbox
         .log()
         .into_iter()
