@@ -1,13 +1,15 @@
 //! The conversation with one MCP server: the handshake, one request at a time, and whatever the server says unasked.
 //!
 //! Enters: requests, and the lines that the server writes. Leaves: its description of itself, and its replies. Refuses, to the server: its own requests, at
-//! once. Skips: what is no message, replies that nobody waits for, notifications.
+//! once. Skips: what is no message, replies that nobody waits for, and notifications, unless the request that is waited for is watched.
 //!
 //! Finding the era: `server/discover` is the first line that a server ever gets, because a dual-era server locks itself to the era of its first line. An
 //! error or no answer in time leads to `initialize` on the same process. A discovery that comes late, after `initialize` was sent, still counts.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::child::{Child, MAX_LINE};
@@ -19,6 +21,7 @@ use crate::jsonrpc::{
 };
 use crate::lines::Line;
 use crate::log::{Log, Origin};
+use crate::outgoing;
 
 /// How long a server may take to answer `server/discover` before it is also sent `initialize`. Guessing too early costs nothing: see above.
 const PROBE_PATIENCE: Duration = Duration::from_secs(3);
@@ -86,11 +89,14 @@ pub(crate) struct Conversation {
     /// Id of the `initialize` request, once sent.
     initialize: Option<u64>,
     initialize_failed: bool,
-    server: Option<Server>,
+    server: Option<Rc<Server>>,
     /// Why no protocol version was agreed on.
     refused: Option<String>,
     /// Id of the request whose reply is awaited.
     waiting: Option<u64>,
+    /// Whether notifications that come before that reply are kept, for a caller who gets them as they come.
+    watched: bool,
+    notices: VecDeque<Vec<u8>>,
     reply: Option<Reply>,
     /// A line too long to keep was dropped since the last request; it may have been the reply.
     dropped_line: bool,
@@ -114,6 +120,8 @@ impl Conversation {
             server: None,
             refused: None,
             waiting: None,
+            watched: false,
+            notices: VecDeque::new(),
             reply: None,
             dropped_line: false,
             check: None,
@@ -135,7 +143,7 @@ impl Conversation {
         self.child.send(request_line(
             id,
             "server/discover",
-            Some(&era::discover_params()),
+            Some(&outgoing::discover_params()),
         ));
     }
 
@@ -150,15 +158,28 @@ impl Conversation {
         ));
     }
 
-    /// Sends a request, whose reply will be [`Conversation::take_reply`]'s, and returns its id.
-    pub(crate) fn ask(&mut self, method: &str, params: Option<&str>) -> u64 {
+    /// The id that the next request will have.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.last_id + 1
+    }
+
+    /// Sends a request, whose reply will be [`Conversation::take_reply`]'s, and returns its id. When it is `watched`, what the server notifies of meanwhile
+    /// is [`Conversation::take_notice`]'s.
+    pub(crate) fn ask(&mut self, method: &str, params: Option<&str>, watched: bool) -> u64 {
         let id = self.fresh_id();
         self.used = true;
         self.waiting = Some(id);
+        self.watched = watched;
+        self.notices.clear();
         self.reply = None;
         self.dropped_line = false;
         self.child.send(request_line(id, method, params));
         id
+    }
+
+    /// The next notification that came before the reply to the last request, as the server's line.
+    pub(crate) fn take_notice(&mut self) -> Option<Vec<u8>> {
+        self.notices.pop_front()
     }
 
     /// The reply to the last request, once it is there.
@@ -182,7 +203,7 @@ impl Conversation {
     }
 
     /// What the server said of itself, once the handshake is done.
-    pub(crate) fn server(&self) -> Option<&Server> {
+    pub(crate) fn server(&self) -> Option<&Rc<Server>> {
         self.server.as_ref()
     }
 
@@ -213,10 +234,9 @@ impl Conversation {
     }
 
     /// Gives a call up: tells the server, and asks it something that it can answer at once if it is not stuck.
-    pub(crate) fn cancel(&mut self, id: u64) {
+    pub(crate) fn cancel(&mut self, id: u64, reason: &str) {
         self.waiting = None;
-        let params =
-            format!(r#"{{"requestId":{id},"reason":"the function's time is nearly over"}}"#);
+        let params = format!(r#"{{"requestId":{id},"reason":{}}}"#, json::quote(reason));
         self.child
             .send(notification_line("notifications/cancelled", Some(&params)));
         let check = self.fresh_id();
@@ -225,7 +245,7 @@ impl Conversation {
             Some(Era::Modern) => self.child.send(request_line(
                 check,
                 "server/discover",
-                Some(&era::discover_params()),
+                Some(&outgoing::discover_params()),
             )),
             Some(Era::Legacy) | None => self.child.send(request_line(check, "ping", None)),
         }
@@ -297,8 +317,10 @@ impl Conversation {
                 let (key, value) = answer_to_server(method);
                 let line = response_line(id, key, &value);
                 self.child.send(line);
+            } else if self.watched && self.waiting.is_some() {
+                self.notices.push_back(line);
             }
-            // Notifications have nowhere to go: the answer to a buffered event is one value.
+            // Other notifications have nowhere to go: the answer to a buffered event is one value.
             return;
         }
         let Some(id) = message.own_id() else { return };
@@ -391,7 +413,7 @@ impl Conversation {
             ),
         );
         self.probe_ends = None;
-        self.server = Some(server);
+        self.server = Some(Rc::new(server));
     }
 }
 

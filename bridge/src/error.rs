@@ -58,6 +58,8 @@ pub(crate) enum CallError {
         millis: u128,
         stderr: String,
     },
+    /// Whoever asked stopped listening; the call has been cancelled.
+    CallerGone { method: String },
     /// It sent a response with neither `result` nor a readable `error`.
     NoResult { method: String },
     /// It sent a line longer than the bridge keeps.
@@ -77,6 +79,7 @@ impl CallError {
             | Self::Ended { stderr, .. }
             | Self::Deadline { stderr, .. } => stderr,
             Self::Spawn { .. }
+            | Self::CallerGone { .. }
             | Self::NoResult { .. }
             | Self::LineTooLong { .. }
             | Self::AnswerTooLarge { .. } => "",
@@ -93,6 +96,7 @@ impl CallError {
             Self::Handshake { .. } => "Server.HandshakeFailed",
             Self::Ended { .. } => "Server.Exited",
             Self::Deadline { .. } => "Server.TimedOut",
+            Self::CallerGone { .. } => "Caller.Gone",
             Self::NoResult { .. } | Self::LineTooLong { .. } => "Server.InvalidResponse",
             Self::AnswerTooLarge { .. } => "Server.ResponseTooLarge",
         }
@@ -158,6 +162,10 @@ impl fmt::Display for CallError {
                     "the MCP server did not answer {method} within {millis} ms, when the function's time was nearly over; the call was cancelled"
                 )?;
             }
+            Self::CallerGone { method } => write!(
+                f,
+                "the caller stopped listening while the MCP server answered {method}; the call was cancelled"
+            )?,
             Self::NoResult { method } => write!(
                 f,
                 "the MCP server answered {method} with neither a result nor an error"

@@ -1,10 +1,12 @@
 //! What kind of event an invocation carries, and what is asked for.
 //!
 //! Enters: the event's bytes and the client context header. Leaves: an [`Event`]. Refuses, with the answer's words: what is not JSON, a client context that
-//! names no tool, what is not JSON-RPC. The client context is looked at first, because a tool's arguments are arbitrary JSON and may look like anything.
+//! names no tool, what is neither HTTP nor JSON-RPC. The client context is looked at first, because a tool's arguments are arbitrary JSON and may look like
+//! anything; then HTTP, whose events may carry any further member.
 
 use serde_json::value::RawValue;
 
+use crate::http::HttpRequest;
 use crate::json::{self, Object};
 use crate::jsonrpc::Message;
 
@@ -20,6 +22,8 @@ pub(crate) enum Event<'a> {
         tool: String,
         arguments: Option<&'a str>,
     },
+    /// A request to a function URL or to API Gateway.
+    Http(HttpRequest<'a>),
     /// A JSON-RPC request.
     Request {
         id: &'a str,
@@ -57,8 +61,11 @@ pub(crate) fn recognise<'a>(
     if let Some(name) = client_context.and_then(agentcore_tool_name) {
         return tool_call(&name, event);
     }
-    // Function URL, HTTP API and REST API events are to be recognised here.
-    let message = Message::parse(event.as_bytes());
+    let object = Object::parse(event.as_bytes());
+    if let Some(request) = object.as_ref().and_then(HttpRequest::of_event) {
+        return Ok(Event::Http(request));
+    }
+    let message = object.as_ref().map(Message::of);
     match message {
         Some(Message {
             is_version_2: true,

@@ -122,6 +122,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
+/// Whether `text` is one JSON value.
+pub(crate) fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
 /// Cuts a JSON array into the raw texts of its elements; `None` when `text` is not an array.
 pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
     let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
@@ -139,6 +144,34 @@ pub(crate) fn string(text: &str) -> Option<Cow<'_, str>> {
 pub(crate) fn quote(text: &str) -> String {
     // Cannot fail: strings serialise into memory.
     serde_json::to_string(text).unwrap_or_default()
+}
+
+/// Appends `text` to `out`, escaped as the inside of a JSON string literal. Runs that need no escape are copied at once: bodies are megabytes.
+pub(crate) fn escape(text: &str, out: &mut String) {
+    out.reserve(text.len() + text.len() / 16);
+    let mut start = 0;
+    for (index, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        // The escaped bytes are ASCII, so both ends are character boundaries.
+        out.push_str(&text[start..index]);
+        start = index + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.push_str("\\u00");
+                out.push(char::from(HEX[usize::from(control >> 4)]));
+                out.push(char::from(HEX[usize::from(control & 15)]));
+            }
+        }
+    }
+    out.push_str(&text[start..]);
 }
 
 /// Whether `text` is a JSON integer, digits only: JSON-RPC ids are strings or integers.
@@ -168,6 +201,15 @@ mod tests {
         assert!(object.remove("a"));
         object.set("c", "null");
         assert_eq!(object.to_text(), r#"{"b":2,"c":null}"#);
+    }
+
+    #[test]
+    fn escaped_text_reads_back_as_it_was() {
+        let text = "a\"b\\c\n\r\t\u{0}\u{1f}\u{7f}é\u{2028}😀";
+        let mut out = String::from("\"");
+        escape(text, &mut out);
+        out.push('"');
+        assert_eq!(string(&out).as_deref(), Some(text));
     }
 
     #[test]

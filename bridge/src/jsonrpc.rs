@@ -7,14 +7,21 @@ use crate::json::{self, Object};
 
 /// JSON-RPC's own codes and those of MCP that the bridge itself produces or recognises.
 pub(crate) mod code {
+    pub(crate) const PARSE_ERROR: i64 = -32700;
+    pub(crate) const INVALID_REQUEST: i64 = -32600;
     pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
     pub(crate) const INVALID_PARAMS: i64 = -32602;
     pub(crate) const INTERNAL_ERROR: i64 = -32603;
     /// `resources/read` of an unknown URI, up to protocol version 2025-11-25.
     pub(crate) const RESOURCE_NOT_FOUND_LEGACY: i64 = -32002;
-    /// The modern era's codes -32020 to -32022; the last one is "unsupported protocol version".
+    /// A URL that the user has to open first, in protocol version 2025-11-25 only.
+    pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
+    /// The modern era's codes -32020 to -32022.
     pub(crate) const HEADER_MISMATCH: i64 = -32020;
+    pub(crate) const MISSING_CLIENT_CAPABILITY: i64 = -32021;
     pub(crate) const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
+    /// HTTP's own refusals, as the library before this one answers them.
+    pub(crate) const HTTP_REFUSAL: i64 = -32000;
     /// Not a JSON-RPC message at all, in raw events: the code that the library before this one answers, and its clients know.
     pub(crate) const NOT_JSONRPC: i64 = 400;
 }
@@ -35,9 +42,13 @@ pub(crate) struct Message<'a> {
 impl<'a> Message<'a> {
     /// Reads one message; `None` when the text is not one JSON object.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let object = Object::parse(text)?;
+        Object::parse(text).map(|object| Self::of(&object))
+    }
+
+    /// Reads a message whose text has been cut into members.
+    pub(crate) fn of(object: &Object<'a>) -> Self {
         let member = |key| object.get_borrowed(key).filter(|value| *value != "null");
-        Some(Self {
+        Self {
             id: member("id"),
             method: member("method")
                 .and_then(json::string)
@@ -48,7 +59,7 @@ impl<'a> Message<'a> {
             is_version_2: member("jsonrpc")
                 .and_then(json::string)
                 .is_some_and(|version| version == "2.0"),
-        })
+        }
     }
 
     /// The id, when it is one that a request may carry: a string or an integer.
@@ -100,6 +111,11 @@ pub(crate) fn error_text(code: i64, message: &str, data: Option<&str>) -> String
     }
     text.push('}');
     text
+}
+
+/// The text of a response with an error; `id` and `error` are raw JSON.
+pub(crate) fn error_response(id: &str, error: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
 }
 
 /// The line of a request that the bridge sends: `params` is raw JSON, `None` leaves the member out.

@@ -5,13 +5,15 @@
 //! - [`launch`]: how the function says which server it runs. The one part that the provider shares.
 //! - `run`: the loop: next event, answer, next event.
 //! - `runtime_api`: Lambda's HTTP interface to its runtimes.
-//! - `event`: what kind of event it is, and what it asks for.
+//! - `event`, `http`: what kind of event it is, and what it asks for.
 //! - `serve`: what each kind of event is owed, whatever the server does.
-//! - `era`: what a message needs to cross from one era of MCP to the other.
+//! - `agentcore`, `streamable_http` with `metadata`: the two kinds that have rules of their own.
+//! - `request`: one JSON-RPC request to its answer: the bridge's own, or the server's.
+//! - `era`, `outgoing`, `incoming`, `notice`: what a message needs to cross from one era of MCP to the other, in each direction.
 //! - `session`: one server after another: started when needed, asked with a deadline, replaced when it no longer answers.
 //! - `conversation`: what is said to one server: handshake, requests, refusals.
 //! - `child`, `lines`, `environment`: the server's process, what it writes, and what it sees of the function's environment.
-//! - `jsonrpc`, `json`: messages whose parts stay raw text.
+//! - `jsonrpc`, `json`, `body`: messages whose parts stay raw text.
 //! - `error`, `log`: what is told when something goes wrong, and to whom.
 //!
 //! # Invariants
@@ -23,6 +25,10 @@
 
 pub mod launch;
 
+#[cfg(target_os = "linux")]
+mod agentcore;
+#[cfg(target_os = "linux")]
+mod body;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
@@ -36,6 +42,10 @@ mod error;
 #[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]
+mod http;
+#[cfg(target_os = "linux")]
+mod incoming;
+#[cfg(target_os = "linux")]
 mod json;
 #[cfg(target_os = "linux")]
 mod jsonrpc;
@@ -44,6 +54,14 @@ mod lines;
 #[cfg(target_os = "linux")]
 mod log;
 #[cfg(target_os = "linux")]
+mod metadata;
+#[cfg(target_os = "linux")]
+mod notice;
+#[cfg(target_os = "linux")]
+mod outgoing;
+#[cfg(target_os = "linux")]
+mod request;
+#[cfg(target_os = "linux")]
 pub mod run;
 #[cfg(target_os = "linux")]
 mod runtime_api;
@@ -51,3 +69,5 @@ mod runtime_api;
 mod serve;
 #[cfg(target_os = "linux")]
 mod session;
+#[cfg(target_os = "linux")]
+mod streamable_http;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::environment;
 use crate::error::CallError;
-use crate::launch::{ENV_SERVER, ServerCommand};
+use crate::launch::{ENV_SERVER, HttpSettings, ServerCommand};
 use crate::log::Log;
 use crate::runtime_api::RuntimeApi;
 use crate::serve::{self, Answer};
@@ -60,6 +60,7 @@ pub fn run() -> ExitCode {
         std::env::var_os("LAMBDA_TASK_ROOT").as_ref(),
     );
     let environment = environment::for_server(std::env::vars_os(), &command);
+    let http = command.http.clone();
     let mut session = Session::new(command, environment, directory, log);
 
     match session.ensure_ready(started + INIT_BUDGET) {
@@ -71,29 +72,29 @@ pub fn run() -> ExitCode {
         Err(error) => session.log.warn(&error.to_string()),
     }
 
-    let ended = serve_events(&mut api, &mut session);
+    let ended = serve_events(&mut api, &mut session, &http);
     session.log.warn(&format!("the bridge ends: {ended}"));
     session.shut_down();
     ExitCode::FAILURE
 }
 
 /// Answers events for ever; returns why it cannot.
-fn serve_events(api: &mut RuntimeApi, session: &mut Session) -> io::Error {
+fn serve_events(api: &mut RuntimeApi, session: &mut Session, http: &HttpSettings) -> io::Error {
     loop {
-        if let Err(error) = serve_event(api, session) {
+        if let Err(error) = serve_event(api, session, http) {
             return error;
         }
     }
 }
 
-fn serve_event(api: &mut RuntimeApi, session: &mut Session) -> io::Result<()> {
+fn serve_event(api: &mut RuntimeApi, session: &mut Session, http: &HttpSettings) -> io::Result<()> {
     let fd = api.ask_next()?;
     session.wait_for(fd);
     let Some(invocation) = api.next()? else {
         return Ok(());
     };
     session.log.begin(&invocation.request_id);
-    let refused = match serve::answer(session, &invocation) {
+    let refused = match serve::answer(session, http, api, &invocation) {
         Answer::Response(body) => api.respond(&invocation.request_id, &body.parts())?,
         Answer::FunctionError {
             error_type,
@@ -102,6 +103,8 @@ fn serve_event(api: &mut RuntimeApi, session: &mut Session) -> io::Result<()> {
             session.log.warn(&format!("{error_type}: {message}"));
             api.fail(&invocation.request_id, error_type, &message)?
         }
+        // A connection that broke within the answer says nothing of the Runtime API: asking for the next event does.
+        Answer::Sent(sent) => sent.unwrap_or_else(|error| Err(error.to_string())),
     };
     if let Err(reason) = refused {
         session

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The largest answer that Lambda takes, in bytes. Larger ones it replaces by an error of its own that names no request.
 pub(crate) const MAX_ANSWER: usize = 6_291_556;
+/// The largest answer that Lambda streams, in bytes. Source: AWS Lambda Developer Guide, "Response streaming".
+pub(crate) const MAX_STREAM: usize = 200 * 1024 * 1024;
+/// Ends the head of a streamed answer to a function URL. Source: as above.
+const HEAD_END: &[u8] = &[0; 8];
 /// A response's head may not be longer: the client context in it is at most 3.5 KB.
 const MAX_HEAD: usize = 64 * 1024;
 /// How long an invocation is served that came without a deadline: the longest that Lambda has.
@@ -169,6 +173,26 @@ impl RuntimeApi {
         )
     }
 
+    /// Begins to answer an HTTP event piece by piece: `head` is a JSON object with `statusCode` and `headers`.
+    ///
+    /// It has a connection of its own, because half an answer cannot be sent again when a kept-alive one turns out to be closed.
+    ///
+    /// # Errors
+    ///
+    /// The Runtime API is gone.
+    pub(crate) fn stream(&self, request_id: &str, head: &str) -> io::Result<AnswerStream> {
+        let mut connection = TcpStream::connect(self.address)?;
+        connection.set_nodelay(true)?;
+        let request = format!(
+            "POST /2018-06-01/runtime/invocation/{request_id}/response HTTP/1.1\r\nHost: {}\r\nContent-Type: application/vnd.awslambda.http-integration-response\r\nLambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        write_all(&mut connection, &[request.as_bytes()])?;
+        let mut stream = AnswerStream { connection };
+        stream.write(&[head.as_bytes(), HEAD_END])?;
+        Ok(stream)
+    }
+
     /// Tells Lambda that the function cannot start.
     ///
     /// # Errors
@@ -218,10 +242,7 @@ impl RuntimeApi {
         };
         match response.status {
             200..=299 => Ok(Ok(())),
-            status @ 300..=499 => Ok(Err(format!(
-                "status {status}: {}",
-                String::from_utf8_lossy(&response.body).trim()
-            ))),
+            status @ 300..=499 => Ok(Err(refusal(status, &response.body))),
             status => Err(io::Error::other(format!(
                 "the Runtime API answered with status {status}"
             ))),
@@ -238,20 +259,8 @@ impl RuntimeApi {
                 self.connection.insert(connection)
             }
         };
-        let mut slices: Vec<IoSlice<'_>> = std::iter::once(head)
-            .chain(parts.iter().copied())
-            .map(IoSlice::new)
-            .collect();
-        let mut left = slices.as_mut_slice();
-        while !left.is_empty() {
-            match connection.write_vectored(left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => IoSlice::advance_slices(&mut left, count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let pieces: Vec<&[u8]> = std::iter::once(head).chain(parts.iter().copied()).collect();
+        write_all(connection, &pieces)
     }
 
     /// Reads one whole response. `UnexpectedEof` means that not a byte of it came.
@@ -274,6 +283,67 @@ impl RuntimeApi {
         }
         result
     }
+}
+
+/// An answer that is sent piece by piece.
+#[derive(Debug)]
+pub(crate) struct AnswerStream {
+    connection: TcpStream,
+}
+
+impl AnswerStream {
+    /// Sends the concatenation of `parts`; nothing when they are empty.
+    ///
+    /// # Errors
+    ///
+    /// Lambda takes no more: the caller may have gone.
+    pub(crate) fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
+            // An empty chunk is the end.
+            return Ok(());
+        }
+        let size = format!("{length:x}\r\n");
+        let mut pieces = Vec::with_capacity(parts.len() + 2);
+        pieces.push(size.as_bytes());
+        pieces.extend_from_slice(parts);
+        pieces.push(b"\r\n");
+        write_all(&mut self.connection, &pieces)
+    }
+
+    /// Ends the answer. The inner error is Lambda's refusal of it.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub(crate) fn end(mut self) -> io::Result<Result<(), String>> {
+        write_all(&mut self.connection, &[b"0\r\n\r\n"])?;
+        let response = read_response(&mut self.connection)?;
+        Ok(match response.status {
+            200..=299 => Ok(()),
+            status => Err(refusal(status, &response.body)),
+        })
+    }
+}
+
+fn refusal(status: u16, body: &[u8]) -> String {
+    format!("status {status}: {}", String::from_utf8_lossy(body).trim())
+}
+
+fn write_all(connection: &mut TcpStream, pieces: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = slices.as_mut_slice();
+    // Steps over empty pieces, which would read as a closed connection below.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match connection.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut left, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn error_header(error_type: &str) -> String {

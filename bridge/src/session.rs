@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::child::{self, Child, MAX_LINE};
@@ -19,6 +21,22 @@ use crate::log::Log;
 
 /// How long a server that let a call time out may take to show, at the next event, that it still answers.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a caller who is answered as things happen is told before the reply.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// The server sent a notification: its line.
+    Notice(Vec<u8>),
+    /// Nothing came for as long as [`Watch::quiet`] says.
+    Quiet,
+}
+
+/// Listens while a request is answered. `heard` ends the call by returning `Break`: nobody listens any more.
+pub(crate) struct Watch<'a> {
+    pub(crate) heard: &'a mut dyn FnMut(Heard) -> ControlFlow<()>,
+    /// How long a silence lasts that is told of.
+    pub(crate) quiet: Duration,
+}
 
 /// Starts servers as they are needed and speaks to the one that runs.
 #[derive(Debug)]
@@ -52,7 +70,7 @@ impl Session {
     /// # Errors
     ///
     /// Why there is none. A server that is merely still starting at `deadline` is kept, so that a later event can find it ready.
-    pub(crate) fn ensure_ready(&mut self, deadline: Instant) -> Result<&Server, CallError> {
+    pub(crate) fn ensure_ready(&mut self, deadline: Instant) -> Result<Rc<Server>, CallError> {
         self.discard_unusable(deadline);
         let startup = Duration::from_secs(u64::from(
             self.command
@@ -115,7 +133,7 @@ impl Session {
             return Err(error);
         }
         match self.running.as_ref().and_then(Conversation::server) {
-            Some(server) => Ok(server),
+            Some(server) => Ok(Rc::clone(server)),
             // The loop above only ends without an error when there is one.
             None => Err(CallError::Handshake {
                 reason: "no handshake".to_owned(),
@@ -124,15 +142,21 @@ impl Session {
         }
     }
 
+    /// The id that the next call's request will have: unique within the server's life.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.running.as_ref().map_or(0, Conversation::next_id)
+    }
+
     /// Sends a request to the server that [`Session::ensure_ready`] found, and waits for its reply until `deadline`. `params` is as the server has to get it.
     ///
     /// # Errors
     ///
-    /// [`CallError::Ended`], [`CallError::Deadline`] (the call has been cancelled) or [`CallError::LineTooLong`].
+    /// [`CallError::Ended`], [`CallError::Deadline`] and [`CallError::CallerGone`] (the call has been cancelled) or [`CallError::LineTooLong`].
     pub(crate) fn call(
         &mut self,
         method: &str,
         params: Option<&str>,
+        mut watch: Option<Watch<'_>>,
         deadline: Instant,
     ) -> Result<Reply, CallError> {
         let Some(running) = &mut self.running else {
@@ -141,10 +165,30 @@ impl Session {
                 stderr: String::new(),
             });
         };
-        let id = running.ask(method, params);
+        let id = running.ask(method, params, watch.is_some());
         let asked = Instant::now();
+        let mut last_heard = asked;
         loop {
             let ended = running.ended(&self.log);
+            if let Some(watch) = &mut watch {
+                let mut listening = ControlFlow::Continue(());
+                while let (ControlFlow::Continue(()), Some(line)) =
+                    (listening, running.take_notice())
+                {
+                    listening = (watch.heard)(Heard::Notice(line));
+                    last_heard = Instant::now();
+                }
+                if listening.is_continue() && last_heard.elapsed() >= watch.quiet {
+                    listening = (watch.heard)(Heard::Quiet);
+                    last_heard = Instant::now();
+                }
+                if listening.is_break() && ended.is_none() {
+                    running.cancel(id, "the caller has gone");
+                    return Err(CallError::CallerGone {
+                        method: method.to_owned(),
+                    });
+                }
+            }
             if let Some(reply) = running.take_reply() {
                 return Ok(reply);
             }
@@ -169,10 +213,14 @@ impl Session {
                     millis: asked.elapsed().as_millis(),
                     stderr: running.stderr_tail(),
                 };
-                running.cancel(id);
+                running.cancel(id, "the function's time is nearly over");
                 return Err(error);
             }
-            running.turn(&self.log, None, Some(deadline));
+            let until = match &watch {
+                Some(watch) => deadline.min(last_heard + watch.quiet),
+                None => deadline,
+            };
+            running.turn(&self.log, None, Some(until));
         }
     }
 

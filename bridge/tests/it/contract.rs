@@ -241,7 +241,7 @@ fn every_recorded_event_is_answered_as_recorded_or_differs_on_purpose() {
     );
 }
 
-fn command_line(case: &Value) -> Vec<String> {
+pub(crate) fn command_line(case: &Value) -> Vec<String> {
     let strings = |value: &Value| {
         value.as_array().map(|list| {
             list.iter()
@@ -287,10 +287,11 @@ fn posted_text(posted: &Posted) -> String {
             format!("error {}", without_times(&posted.clone().function_error()))
         }
         Posted::InitError { body, .. } => format!("init error {body}"),
+        Posted::Streamed { head, body } => format!("streamed {head} {body}"),
     }
 }
 
-fn each_string(value: &mut Value, edit: &dyn Fn(&mut String)) {
+pub(crate) fn each_string(value: &mut Value, edit: &dyn Fn(&mut String)) {
     match value {
         Value::String(text) => edit(text),
         Value::Array(list) => list.iter_mut().for_each(|value| each_string(value, edit)),
@@ -302,7 +303,7 @@ fn each_string(value: &mut Value, edit: &dyn Fn(&mut String)) {
 }
 
 /// Long runs of `A` are recorded as `<A x N>`.
-fn expand_runs(text: &str) -> String {
+pub(crate) fn expand_runs(text: &str) -> String {
     match text
         .strip_prefix("<A x ")
         .and_then(|rest| rest.strip_suffix('>'))
@@ -312,7 +313,7 @@ fn expand_runs(text: &str) -> String {
     }
 }
 
-fn without_process_ids(text: &str) -> String {
+pub(crate) fn without_process_ids(text: &str) -> String {
     if text
         .strip_prefix("child ")
         .is_some_and(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))

@@ -308,13 +308,13 @@ fn a_tool_that_wants_input_from_a_caller_who_cannot_give_it_says_so() {
     let through_agentcore: Value =
         serde_json::from_str(&sandbox.call("ask", "{}").response()).expect("JSON");
     assert_eq!(through_agentcore, refusal);
-    // A code of the modern era means nothing to a legacy caller.
+    // So does one that asks what its client can do first.
     assert_eq!(
-        error(
+        result(
             &mut sandbox,
             &legacy("tools/call", r#""name":"needs-sampling""#)
-        )["code"],
-        -32603
+        )["content"][0]["text"],
+        "the tool needs input from the user, which this caller cannot be asked for: Sampling required"
     );
 }
 
@@ -346,5 +346,44 @@ fn a_server_that_does_not_answer_the_probe_is_a_legacy_one() {
             &legacy("initialize", r#""protocolVersion":"2025-11-25""#)
         )["serverInfo"]["name"],
         "evil"
+    );
+}
+
+#[test]
+fn a_server_that_only_wants_to_be_asked_again_is_asked_again_on_behalf_of_a_legacy_caller() {
+    let mut sandbox = Sandbox::start(&modern(&[]));
+    let call = |rounds: u32| {
+        legacy(
+            "tools/call",
+            &format!(r#""name":"rounds","arguments":{{"rounds":{rounds}}}"#),
+        )
+    };
+    assert_eq!(
+        result(&mut sandbox, &call(2))["content"][0]["text"],
+        "after 2 rounds"
+    );
+    let given_up = result(&mut sandbox, &call(3));
+    assert_eq!(
+        (&given_up["isError"], &given_up["content"][0]["text"]),
+        (
+            &json!(true),
+            &json!(
+                "the tool needs input from the user, which this caller cannot be asked for: another round of the same request, after 3"
+            )
+        )
+    );
+}
+
+#[test]
+fn a_resource_that_does_not_exist_has_the_code_of_the_callers_era() {
+    let mut sandbox = Sandbox::start(&modern(&[]));
+    let read = r#""uri":"test://none""#;
+    assert_eq!(
+        error(&mut sandbox, &legacy("resources/read", read)),
+        json!({"code": -32002, "message": "Unknown resource", "data": {"uri": "test://none"}})
+    );
+    assert_eq!(
+        error(&mut sandbox, &stateless("resources/read", read)),
+        json!({"code": -32602, "message": "Unknown resource", "data": {"uri": "test://none"}})
     );
 }

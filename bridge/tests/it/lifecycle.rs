@@ -273,6 +273,7 @@ fn events_in_chunks_and_connections_that_close_are_served() {
         .http(Http {
             chunked: true,
             closing: true,
+            ..Http::default()
         })
         .start();
     for number in 0..5 {

@@ -1,8 +1,11 @@
 //! The bridge as Lambda runs it: the real binary and real servers behind a Runtime API of the test's own.
 
 mod contract;
+mod contract_http;
 mod eras;
+mod http;
 mod lifecycle;
 mod requests;
 mod sandbox;
+mod streaming;
 mod supervision;

@@ -20,6 +20,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Posted {
     Response(String),
+    /// An answer in pieces: its head, and what followed.
+    Streamed {
+        head: String,
+        body: String,
+    },
     /// The body of a function error, and the type in the header.
     Error {
         error_type: String,
@@ -39,6 +44,29 @@ impl Posted {
             Posted::Response(text) => text,
             other => panic!("expected a response, got {other:?}"),
         }
+    }
+
+    /// Status, content type and body of an answer to HTTP, in either of the forms that Lambda takes; anything else fails the test.
+    #[track_caller]
+    pub(crate) fn http(self) -> (u64, String, String) {
+        let (head, body) = match self {
+            Posted::Response(text) => {
+                let answer: serde_json::Value =
+                    serde_json::from_str(&text).expect("an answer is JSON");
+                let body = answer["body"].as_str().expect("a body").to_owned();
+                (answer, body)
+            }
+            Posted::Streamed { head, body } => {
+                (serde_json::from_str(&head).expect("a head is JSON"), body)
+            }
+            other => panic!("expected an answer, got {other:?}"),
+        };
+        let content_type = head["headers"]["Content-Type"].as_str().unwrap_or_default();
+        (
+            head["statusCode"].as_u64().expect("a status"),
+            content_type.to_owned(),
+            body,
+        )
     }
 
     /// `errorType: errorMessage` of a function error; any response fails the test.
@@ -70,6 +98,8 @@ pub(crate) struct Http {
     pub(crate) chunked: bool,
     /// The connection is closed after every exchange without notice, as an idle one may be.
     pub(crate) closing: bool,
+    /// The connection of a streamed answer is closed after its second piece, as when the caller has gone.
+    pub(crate) hanging_up: bool,
 }
 
 struct Event {
@@ -105,8 +135,17 @@ pub(crate) struct Sandbox {
     pub(crate) bridge: Child,
     events: Sender<Event>,
     posted: Receiver<(String, Posted)>,
+    pieces: Receiver<String>,
     log: Arc<LogLines>,
     next_request: u32,
+}
+
+/// Where a Runtime API leaves what the bridge sends.
+#[derive(Clone)]
+struct Outbox {
+    answers: Sender<(String, Posted)>,
+    /// Pieces of streamed answers, as they come.
+    pieces: Sender<String>,
 }
 
 /// A fixture's path.
@@ -197,9 +236,14 @@ impl Builder {
         let address = listener.local_addr().expect("bound").to_string();
         let (events, pending) = channel();
         let (answers, posted) = channel();
+        let (piece, pieces) = channel();
+        let outbox = Outbox {
+            answers,
+            pieces: piece,
+        };
         let http = self.http;
         thread::spawn(move || {
-            runtime_api(&listener, http, &Arc::new(Mutex::new(pending)), &answers)
+            runtime_api(&listener, http, &Arc::new(Mutex::new(pending)), &outbox)
         });
 
         // The arguments are those that Lambda starts an exec wrapper with; the bridge has to ignore them.
@@ -229,6 +273,7 @@ impl Builder {
             bridge,
             events,
             posted,
+            pieces,
             log,
             next_request: 0,
         }
@@ -293,6 +338,14 @@ impl Sandbox {
         self.posted
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("no answer; the log: {:#?}", self.log()))
+    }
+
+    /// The next piece of a streamed answer, while it is being sent.
+    #[track_caller]
+    pub(crate) fn next_piece(&mut self) -> String {
+        self.pieces
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("nothing was streamed; the log: {:#?}", self.log()))
     }
 
     /// Calls `tool` as AgentCore Gateway does.
@@ -375,14 +428,14 @@ fn runtime_api(
     listener: &TcpListener,
     http: Http,
     pending: &Arc<Mutex<Receiver<Event>>>,
-    answers: &Sender<(String, Posted)>,
+    outbox: &Outbox,
 ) {
     for stream in listener.incoming().map_while(Result::ok) {
-        let (pending, answers) = (Arc::clone(pending), answers.clone());
+        let (pending, outbox) = (Arc::clone(pending), outbox.clone());
         thread::spawn(move || {
             let mut reader = BufReader::new(stream);
-            while let Some(request) = read_request(&mut reader) {
-                if serve(&request, reader.get_mut(), http, &pending, &answers).is_none()
+            while let Some(request) = read_request(&mut reader, http, &outbox.pieces) {
+                if serve(&request, reader.get_mut(), http, &pending, &outbox.answers).is_none()
                     || http.closing
                 {
                     return;
@@ -447,7 +500,7 @@ fn serve(
             .expect("errors name their type in a header")
     };
     let (request_id, posted) = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["", "invocation", id, "response"] => ((*id).to_owned(), Posted::Response(body)),
+        ["", "invocation", id, "response"] => ((*id).to_owned(), response(request, body)),
         ["", "invocation", id, "error"] => (
             (*id).to_owned(),
             Posted::Error {
@@ -468,8 +521,66 @@ fn serve(
     answers.send((request_id, posted)).ok()
 }
 
+/// A response in the form that its headers say.
+fn response(request: &Request, body: String) -> Posted {
+    let header = |name: &str| {
+        request
+            .headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    if header("lambda-runtime-function-response-mode") != Some("streaming") {
+        return Posted::Response(body);
+    }
+    assert_eq!(
+        header("content-type"),
+        Some("application/vnd.awslambda.http-integration-response")
+    );
+    let (head, body) = body
+        .split_once("\0\0\0\0\0\0\0\0")
+        .expect("eight NUL bytes end the head");
+    Posted::Streamed {
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+/// Reads a body in chunks, and hands each on as it comes; `None` when the connection ends before it.
+fn read_chunks(
+    reader: &mut BufReader<TcpStream>,
+    http: Http,
+    pieces: &Sender<String>,
+) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    for count in 0.. {
+        if http.hanging_up && count == 2 {
+            return None;
+        }
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        assert!(chunk.ends_with(b"\r\n"), "a chunk ends in a line break");
+        chunk.truncate(size);
+        if size == 0 {
+            return Some(body);
+        }
+        pieces
+            .send(String::from_utf8(chunk.clone()).expect("what is posted is UTF-8"))
+            .ok()?;
+        body.append(&mut chunk);
+    }
+    None
+}
+
 /// Reads one request; `None` at the end of the connection.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+fn read_request(
+    reader: &mut BufReader<TcpStream>,
+    http: Http,
+    pieces: &Sender<String>,
+) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
@@ -485,16 +596,45 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
             None => break,
         }
     }
-    let length = headers
+    let body = if headers
         .iter()
-        .find(|(name, _)| name == "content-length")
-        .map_or(0, |(_, value)| value.parse().expect("a length"));
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+        .any(|(name, value)| name == "transfer-encoding" && value == "chunked")
+    {
+        read_chunks(reader, http, pieces)?
+    } else {
+        let length = headers
+            .iter()
+            .find(|(name, _)| name == "content-length")
+            .map_or(0, |(_, value)| value.parse().expect("a length"));
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        body
+    };
     Some(Request {
         method,
         path,
         headers,
         body,
     })
+}
+
+/// A function URL's event: a request with `headers` over MCP's usual ones (a null value takes one away) and `body`.
+pub(crate) fn url_event(method: &str, headers: serde_json::Value, body: &str) -> String {
+    let mut all = serde_json::json!({"content-type": "application/json", "accept": "application/json, text/event-stream"});
+    for (name, value) in headers.as_object().expect("headers") {
+        match value.is_null() {
+            true => drop(all.as_object_mut().expect("an object").remove(name)),
+            false => all[name] = value.clone(),
+        }
+    }
+    serde_json::json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/mcp",
+        "headers": all,
+        "requestContext": {"domainName": "abc.lambda-url.eu-west-1.on.aws", "http": {"method": method, "path": "/mcp"}},
+        "body": body,
+        "isBase64Encoded": false,
+    })
+    .to_string()
 }
