@@ -37,8 +37,8 @@ const INTERNALS: [&str; 7] = [
 /// The function's directory when `LAMBDA_TASK_ROOT` is not set.
 const TASK_ROOT: &str = "/var/task";
 
-/// Where layers put Python packages.
-const LAYER_PACKAGES: &str = "/opt/python";
+/// Where Lambda unpacks layers.
+const LAYERS: &str = "/opt";
 
 /// The server's environment, sorted by name.
 pub(crate) fn for_server(
@@ -47,6 +47,10 @@ pub(crate) fn for_server(
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> = function.collect();
     let task_root = task_root(all.get(OsStr::new("LAMBDA_TASK_ROOT")));
+    let runtime = runtime(
+        all.get(OsStr::new("AWS_EXECUTION_ENV")),
+        command.argv.first(),
+    );
     all.retain(|name, _| {
         // A name that is not UTF-8 is none of ours and none of Lambda's.
         let Some(name) = name.to_str() else {
@@ -78,23 +82,78 @@ pub(crate) fn for_server(
         ProcessScope::Invocation => default("PYTHONPYCACHEPREFIX", "/tmp/.pycache"),
     }
 
-    let packages = [
-        task_root.join("site-packages"),
-        PathBuf::from(LAYER_PACKAGES),
-    ];
-    let existing = all
-        .get(OsStr::new("PYTHONPATH"))
-        .filter(|path| !path.is_empty());
-    let path: Vec<OsString> = packages
-        .into_iter()
-        .filter(|directory| directory.is_dir())
-        .map(OsString::from)
-        .chain(existing.cloned())
-        .collect();
-    if !path.is_empty() {
-        all.insert("PYTHONPATH".into(), path.join(OsStr::new(":")));
-    }
+    search_paths(&mut all, &task_root, Path::new(LAYERS), &runtime);
     all
+}
+
+/// Lambda's identifier of the runtime, `python3.13`: from `AWS_EXECUTION_ENV` (`AWS_Lambda_python3.13`, set on managed runtimes only), else the name of the
+/// program that is started, which may be none.
+fn runtime(execution: Option<&OsString>, program: Option<&String>) -> String {
+    let managed = execution
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.strip_prefix("AWS_Lambda_"));
+    let name = managed.or_else(|| program.and_then(|program| program.rsplit('/').next()));
+    name.unwrap_or_default().to_owned()
+}
+
+/// Adds the packages in the function's code and what layers bring to the variables in which programs look for them. Managed runtimes name a layer's
+/// directories in code that the bridge replaces, so here they are named for every server. Only directories that exist are added, none twice.
+///
+/// Source of the directories: Lambda developer guide, "Packaging your layer content" and "Defined runtime environment variables".
+fn search_paths(
+    all: &mut BTreeMap<OsString, OsString>,
+    task_root: &Path,
+    layers: &Path,
+    runtime: &str,
+) {
+    let nodejs = layers.join("nodejs");
+    let node_major = runtime
+        .strip_prefix("nodejs")
+        .map(|version| version.trim_end_matches(".x"));
+    let mut node = vec![nodejs.join("node_modules")];
+    if let Some(major) = node_major {
+        node.insert(0, nodejs.join(format!("node{major}/node_modules")));
+    }
+    let python = layers.join("python");
+    let mut packages = vec![task_root.join("site-packages")];
+    if runtime.starts_with("python3.") {
+        packages.push(python.join(format!("lib/{runtime}/site-packages")));
+    }
+    packages.push(python);
+    add(all, "PATH", vec![layers.join("bin")], End::Back);
+    add(all, "LD_LIBRARY_PATH", vec![layers.join("lib")], End::Back);
+    add(all, "NODE_PATH", node, End::Back);
+    add(all, "PYTHONPATH", packages, End::Front);
+}
+
+/// Where directories are added to a list of them.
+enum End {
+    Front,
+    Back,
+}
+
+fn add(all: &mut BTreeMap<OsString, OsString>, name: &str, directories: Vec<PathBuf>, end: End) {
+    let existing = all.get(OsStr::new(name)).filter(|list| !list.is_empty());
+    // Without a PATH programs are looked for in the system's own directories; with one, only there.
+    let mut list = match (existing, name) {
+        (Some(existing), _) => vec![existing.clone()],
+        (None, "PATH") => vec!["/usr/local/bin:/usr/bin:/bin".into()],
+        (None, _) => Vec::new(),
+    };
+    let named: Vec<PathBuf> = list.iter().flat_map(std::env::split_paths).collect();
+    let found: Vec<OsString> = directories
+        .into_iter()
+        .filter(|directory| directory.is_dir() && !named.contains(directory))
+        .map(OsString::from)
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    match end {
+        End::Front => list.splice(0..0, found),
+        End::Back => list.splice(list.len().., found),
+    };
+    all.insert(name.into(), list.join(OsStr::new(":")));
 }
 
 /// The server's working directory: `cwd` below the task root, `cwd` itself when absolute, the task root when there is none. The current directory stands
@@ -223,6 +282,111 @@ mod tests {
             .filter(|(name, _)| name != "LAMBDA_TASK_ROOT")
             .collect();
         assert_eq!(server_sees(&command, &chosen), kept);
+    }
+
+    /// The lists that a server of `runtime` gets, `T` for the task root and `O` for the layers' directory, of which these directories exist.
+    fn lists(runtime: &str, exist: &[&str], before: &[(&str, &str)]) -> Vec<(String, String)> {
+        let root = std::env::temp_dir().join(format!(
+            "mcplambda-layers-{}-{runtime}-{}",
+            std::process::id(),
+            exist.len()
+        ));
+        std::fs::create_dir_all(&root).expect("the temporary directory can be written to");
+        for directory in exist {
+            std::fs::create_dir_all(root.join(directory))
+                .expect("the temporary directory can be written to");
+        }
+        let mut all: BTreeMap<OsString, OsString> = before
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        search_paths(&mut all, &root.join("T"), &root.join("O"), runtime);
+        std::fs::remove_dir_all(&root).expect("made above");
+        let place = format!("{}/", root.display());
+        all.into_iter()
+            .map(|(name, value)| {
+                (
+                    name,
+                    value.into_string().expect("UTF-8").replace(&place, ""),
+                )
+            })
+            .map(|(name, value)| (name.into_string().expect("UTF-8"), value))
+            .collect()
+    }
+
+    const LAYERED: [&str; 9] = [
+        "T/site-packages",
+        "O/bin",
+        "O/lib",
+        "O/python",
+        "O/python/lib/python3.13/site-packages",
+        "O/python/lib/python3.12/site-packages",
+        "O/nodejs/node_modules",
+        "O/nodejs/node22/node_modules",
+        "O/nodejs/node20/node_modules",
+    ];
+
+    #[test]
+    fn what_layers_bring_is_found_where_lambda_users_expect_it() {
+        let before = [
+            ("LD_LIBRARY_PATH", "/lib64:/var/task/lib"),
+            ("PATH", "/var/lang/bin:/usr/bin"),
+            ("PYTHONPATH", "/mine"),
+        ];
+        assert_eq!(
+            lists("python3.13", &LAYERED, &before),
+            pairs(&[
+                ("LD_LIBRARY_PATH", "/lib64:/var/task/lib:O/lib"),
+                ("NODE_PATH", "O/nodejs/node_modules"),
+                ("PATH", "/var/lang/bin:/usr/bin:O/bin"),
+                (
+                    "PYTHONPATH",
+                    "T/site-packages:O/python/lib/python3.13/site-packages:O/python:/mine"
+                ),
+            ])
+        );
+        assert_eq!(
+            lists(
+                "nodejs22.x",
+                &LAYERED,
+                &[("PATH", "/var/lang/bin"), ("NODE_PATH", "/mine")]
+            )
+            .into_iter()
+            .find(|(name, _)| name == "NODE_PATH"),
+            Some((
+                "NODE_PATH".to_owned(),
+                "/mine:O/nodejs/node22/node_modules:O/nodejs/node_modules".to_owned()
+            ))
+        );
+        assert_eq!(
+            lists("server", &["O/bin", "O/lib"], &[]),
+            pairs(&[
+                ("LD_LIBRARY_PATH", "O/lib"),
+                ("PATH", "/usr/local/bin:/usr/bin:/bin:O/bin"),
+            ])
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_or_named_already_is_not_added() {
+        let before = [("PATH", "/usr/bin")];
+        assert_eq!(lists("python3.13", &[], &before), pairs(&before));
+        let mut all = BTreeMap::from([("PATH".into(), "/usr/bin:/tmp:/bin".into())]);
+        add(&mut all, "PATH", vec!["/tmp".into()], End::Back);
+        assert_eq!(all[OsStr::new("PATH")], "/usr/bin:/tmp:/bin");
+    }
+
+    #[test]
+    fn the_runtime_is_known_from_lambda_or_from_the_program() {
+        let named = |execution: Option<&str>, program: &str| {
+            runtime(
+                execution.map(OsString::from).as_ref(),
+                Some(&program.to_owned()),
+            )
+        };
+        assert_eq!(named(Some("AWS_Lambda_python3.13"), "x"), "python3.13");
+        assert_eq!(named(None, "/var/lang/bin/python3.12"), "python3.12");
+        assert_eq!(named(None, "./server"), "server");
     }
 
     #[test]
