@@ -5,8 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::requirement::normalise;
-use super::uv_report::name_of;
+use super::tools::Tool;
 use super::{Architecture, Source};
 
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
@@ -57,7 +56,7 @@ pub enum ErrorKind {
     HashMismatch,
     /// Over one of Lambda's limits.
     TooLarge,
-    /// `uv` is missing, too old or failed in an unknown way; or this build carries no bridge.
+    /// A package manager is missing, too old or failed in an unknown way; or this build carries no bridge.
     Tool,
     /// A file of this machine could not be read or written.
     Io,
@@ -85,24 +84,22 @@ pub enum PackageError {
     #[error("lock: {reason}")]
     InvalidLock { reason: String },
 
-    /// `uv` is not there.
-    #[error(
-        "`uv` was not found{searched}. It resolves and installs the server's packages; install it (`pip install uv`, or see \
-         https://docs.astral.sh/uv/getting-started/installation/) or set `uv_path` in the provider's configuration"
-    )]
-    ToolMissing { searched: String },
+    /// A package manager is not there.
+    #[error("`{}` was not found{searched}. {}", tool.name(), tool.how_to_get())]
+    ToolMissing { tool: Tool, searched: String },
 
-    /// `uv` cannot be used.
-    #[error("`{}` cannot be used as `{tool}`: {reason}", path.display())]
+    /// A package manager cannot be used.
+    #[error("`{}` cannot be used as `{}`: {reason}", path.display(), tool.name())]
     ToolUnusable {
-        tool: &'static str,
+        tool: Tool,
         path: PathBuf,
         reason: String,
     },
 
-    /// `uv` failed in a way that is not known here.
-    #[error("`uv` failed to {action}:\n{output}")]
+    /// A package manager failed in a way that is not known here.
+    #[error("`{}` failed to {action}:\n{output}", tool.name())]
     ToolFailed {
+        tool: Tool,
         action: &'static str,
         output: String,
     },
@@ -259,14 +256,7 @@ impl PackageError {
         else {
             return self.attribute();
         };
-        let name = normalise(name_of(package));
-        let named = source
-            .requirements
-            .iter()
-            .find(|requirement| requirement.name == name);
-        named
-            .map(|requirement| requirement.attribute)
-            .or_else(|| self.attribute())
+        source.names(package).or_else(|| self.attribute())
     }
 
     /// The attribute to point at, where the error is about one.

@@ -14,11 +14,13 @@ mod elf;
 mod entry_point;
 mod error;
 mod lock;
+mod python_lock;
 mod requirement;
 mod resolve;
 mod runtime;
 mod source;
 mod stage;
+mod tools;
 mod uv;
 mod uv_report;
 mod uvx;
@@ -32,8 +34,10 @@ pub use architecture::{Architecture, UnknownArchitecture};
 pub use error::{Attribute, ErrorKind, PackageError};
 pub use lock::Lock;
 pub use source::{ServerSpec, Source, plan_source};
-pub use uv::Tools;
-pub use uvx::HANDLER;
+pub use tools::{Tool, Tools};
+
+/// Lambda wants a handler for zip functions; the bridge takes over before it would be called.
+pub const HANDLER: &str = "mcplambda.handler";
 
 /// What Lambda is given, and how the server in it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +67,9 @@ pub struct Artifact {
 /// [`ErrorKind::Network`] when the index cannot be reached, [`ErrorKind::Unresolvable`] when no set of versions
 /// fits, [`ErrorKind::NoWheel`] when one exists but not for this platform, [`ErrorKind::Tool`] about `uv` itself.
 pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageError> {
-    resolve::resolve(tools, source).await
+    match source {
+        Source::Uvx(source) => resolve::resolve(tools, source).await.map(Lock::Python),
+    }
 }
 
 /// Installs exactly `lock` and returns the package.
@@ -91,7 +97,10 @@ pub async fn build_around(
     source: &Source,
     lock: &Lock,
 ) -> Result<Artifact, PackageError> {
-    uvx::build(tools, source, lock, bridge).await
+    lock.check(source)?;
+    match (source, lock) {
+        (Source::Uvx(source), Lock::Python(lock)) => uvx::build(tools, source, lock, bridge).await,
+    }
 }
 
 /// The lock that a package was built from, read back from its zip (after an import, for instance).

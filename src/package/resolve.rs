@@ -8,15 +8,17 @@ use std::ffi::OsStr;
 
 use serde::Deserialize;
 
-use super::lock::{Lock, Pin};
+use super::python_lock::{Pin, PythonLock};
 use super::requirement::normalise;
 use super::runtime::PythonRuntime;
+use super::tools::Tool;
 use super::uv::{self, Complaint, Failure, Step};
 use super::uv_report::{Finding, Report, name_of};
-use super::{Architecture, PackageError, Source, Tools, wheel};
+use super::uvx::UvxSource;
+use super::{Architecture, PackageError, Tools, wheel};
 
 /// See [`super::resolve`].
-pub(crate) async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageError> {
+pub(crate) async fn resolve(tools: &Tools, source: &UvxSource) -> Result<PythonLock, PackageError> {
     let input: String = source
         .requirements
         .iter()
@@ -51,7 +53,7 @@ pub(crate) async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, Pack
 /// One run of `uv pip compile`; `options` besides the index's.
 async fn compile(
     tools: &Tools,
-    source: &Source,
+    source: &UvxSource,
     platform: String,
     python: PythonRuntime,
     options: &[String],
@@ -82,7 +84,7 @@ async fn compile(
     uv::run(tools, Step::Resolve, &arguments, input).await
 }
 
-fn stays_offline(tools: &Tools, source: &Source) -> bool {
+fn stays_offline(tools: &Tools, source: &UvxSource) -> bool {
     let variable = tools.environment.get(OsStr::new("UV_OFFLINE"));
     variable.is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
         || source
@@ -129,8 +131,9 @@ impl Wheel {
     }
 }
 
-fn read_lock(text: &str, source: &Source) -> Result<Lock, PackageError> {
+fn read_lock(text: &str, source: &UvxSource) -> Result<PythonLock, PackageError> {
     let unreadable = |output: String| PackageError::ToolFailed {
+        tool: Tool::Uv,
         action: "resolve the packages",
         output,
     };
@@ -182,15 +185,15 @@ fn read_lock(text: &str, source: &Source) -> Result<Lock, PackageError> {
             target(source)
         )));
     }
-    Ok(Lock::new(pins))
+    Ok(PythonLock::new(pins))
 }
 
-pub(crate) fn target(source: &Source) -> String {
-    format!("{} for {}", source.runtime(), source.architecture)
+pub(crate) fn target(source: &UvxSource) -> String {
+    format!("{} for {}", source.python.name(), source.architecture)
 }
 
 /// Turns a complaint into an error, asking the index once more where that tells the user what would work.
-async fn explain(tools: &Tools, source: &Source, complaint: Complaint) -> PackageError {
+async fn explain(tools: &Tools, source: &UvxSource, complaint: Complaint) -> PackageError {
     let report = Report::read(&complaint.0);
     if let Some(error) = unusable(tools, source, &report) {
         return error;
@@ -228,11 +231,12 @@ async fn explain(tools: &Tools, source: &Source, complaint: Complaint) -> Packag
 }
 
 /// Complaints about `uv` and its options rather than about packages.
-pub(crate) fn unusable(tools: &Tools, source: &Source, report: &Report) -> Option<PackageError> {
+pub(crate) fn unusable(tools: &Tools, source: &UvxSource, report: &Report) -> Option<PackageError> {
     if report.lacks_interpreter() {
         return Some(PackageError::ToolUnusable {
-            tool: "uv",
-            path: tools.uv.clone(),
+            tool: Tool::Uv,
+            // It has just run.
+            path: tools.uv().unwrap_or_default(),
             reason: "it needs a Python interpreter on this machine, of any version, and finds none. Install one (for example \
                      `uv python install`)"
                 .to_owned(),
@@ -254,15 +258,16 @@ pub(crate) fn unusable(tools: &Tools, source: &Source, report: &Report) -> Optio
         }
     } else {
         PackageError::ToolUnusable {
-            tool: "uv",
-            path: tools.uv.clone(),
+            tool: Tool::Uv,
+            // It has just run.
+            path: tools.uv().unwrap_or_default(),
             reason: format!("it does not know what is asked of it ({said}). Use uv 0.7 or newer"),
         }
     })
 }
 
 /// `; the newest that runs on … is 1.2` or nothing.
-async fn newest(tools: &Tools, source: &Source, package: &str) -> String {
+async fn newest(tools: &Tools, source: &UvxSource, package: &str) -> String {
     let platform = source.python.platform(source.architecture);
     let options = ["--no-deps".to_owned()];
     let Ok(text) = compile(
@@ -286,7 +291,7 @@ async fn newest(tools: &Tools, source: &Source, package: &str) -> String {
 /// Where `package` would have a wheel, and what to do about it.
 async fn elsewhere(
     tools: &Tools,
-    source: &Source,
+    source: &UvxSource,
     package: &str,
     hints: Vec<String>,
 ) -> (String, String) {

@@ -7,6 +7,7 @@
 use super::PackageError;
 use super::error::Attribute;
 use super::requirement::{Requirement, normalise};
+use super::tools::Tool;
 
 /// A complaint, with its lines joined so that phrases can be found across line breaks.
 pub(crate) struct Report {
@@ -143,6 +144,7 @@ impl Report {
             return self.no_solution();
         }
         Finding::Certain(PackageError::ToolFailed {
+            tool: Tool::Uv,
             action,
             output: self.text,
         })

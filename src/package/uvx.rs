@@ -8,26 +8,86 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::lock::Lock;
-use super::requirement::normalise;
+use super::error::Attribute;
+use super::python_lock::PythonLock;
+use super::requirement::{Requirement, normalise};
 use super::resolve::{target, unusable};
+use super::runtime::{self, PythonRuntime};
 use super::stage::{Content, Stage};
+use super::tools::Tool;
 use super::uv::{self, Failure, Step};
 use super::uv_report::{Finding, Report, name_of};
+use super::uvx_command::UvxCommand;
 use super::zip::{self, Limits, Measure};
-use super::{Artifact, PackageError, Source, Tools, digest, entry_point};
+use super::{
+    Architecture, Artifact, HANDLER, PackageError, ServerSpec, Tools, digest, entry_point,
+};
 
-/// Lambda wants a handler for zip functions; the bridge takes over before it would be called.
-pub const HANDLER: &str = "mcplambda.handler";
+/// A server published as a Python package: what to install, for which runtime, and what to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UvxSource {
+    pub(crate) uvx: UvxCommand,
+    /// The server's package, each `--with`, each of `packages`.
+    pub(crate) requirements: Vec<Requirement>,
+    pub(crate) python: PythonRuntime,
+    pub(crate) architecture: Architecture,
+}
+
+impl UvxSource {
+    /// Reads the command line, of which the words before `start` only say that it is one of `uvx`.
+    pub(crate) fn plan(spec: &ServerSpec, start: usize) -> Result<Self, PackageError> {
+        let uvx = UvxCommand::parse(&spec.args, start)?;
+        let python = runtime::choose(
+            spec.runtime.as_deref(),
+            uvx.python
+                .as_ref()
+                .map(|(request, index)| (request.as_str(), *index)),
+        )?;
+        let mut requirements = uvx.requirements.clone();
+        for (index, text) in spec.packages.iter().enumerate() {
+            requirements.push(Requirement::parse(
+                text,
+                Attribute::element("packages", index),
+            )?);
+        }
+        Ok(Self {
+            uvx,
+            requirements,
+            python,
+            architecture: spec.architecture,
+        })
+    }
+
+    /// See [`Source::identity`](super::Source::identity).
+    pub(crate) fn identity(&self) -> String {
+        let mut lines = vec![format!("uvx {} {}", self.python.name(), self.architecture)];
+        for requirement in &self.requirements {
+            let latest = if requirement.latest { "@latest" } else { "" };
+            lines.push(format!("{}{latest}", requirement.text));
+        }
+        lines.extend(self.uvx.index_options.iter().cloned());
+        lines.extend(self.uvx.resolver_options.iter().cloned());
+        lines.join("\n")
+    }
+
+    /// The element of the configuration that names `package`, which may have a version behind it.
+    pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
+        let name = normalise(name_of(package));
+        let named = self
+            .requirements
+            .iter()
+            .find(|requirement| requirement.name == name);
+        named.map(|requirement| requirement.attribute)
+    }
+}
 
 /// See [`super::build`].
 pub(crate) async fn build(
     tools: &Tools,
-    source: &Source,
-    lock: &Lock,
+    source: &UvxSource,
+    lock: &PythonLock,
     bridge: &[u8],
 ) -> Result<Artifact, PackageError> {
-    lock.check(source)?;
     let place = tools.temporary_directory();
     let work = tempfile::Builder::new()
         .prefix("mcplambda-")
@@ -73,7 +133,7 @@ async fn read_stage(root: &Path) -> Result<Stage, PackageError> {
 /// Installs the lines of `lock` into `directory`.
 async fn install(
     tools: &Tools,
-    source: &Source,
+    source: &UvxSource,
     lock: &str,
     directory: &Path,
 ) -> Result<(), PackageError> {
@@ -143,21 +203,22 @@ async fn install(
 fn assemble(
     work: TempDir,
     stage: Stage,
-    source: &Source,
-    lock: &Lock,
+    source: &UvxSource,
+    lock: &PythonLock,
     bridge: Vec<u8>,
 ) -> Result<Artifact, PackageError> {
     let versions = lock.versions();
     check_installed(&stage, lock)?;
     stage.check_architecture(source.architecture)?;
     let program = entry_point::choose(&source.uvx, &stage.offers)?;
-    let mut argv = entry_point::command_line(&source.runtime(), &program, stage.has_site_hooks());
+    let mut argv =
+        entry_point::command_line(&source.python.name(), &program, stage.has_site_hooks());
     argv.extend(source.uvx.server_args.iter().cloned());
 
     let sizes = stage.sizes()?;
     let unzipped: u64 = stage.total_size()? + bridge.len() as u64;
     zip::check_limit(
-        source.package(),
+        &source.uvx.package,
         Measure::Unzipped,
         unzipped,
         Limits::LAMBDA,
@@ -175,7 +236,7 @@ fn assemble(
     let packed = zip::pack(&files)?;
     drop(work);
     zip::check_limit(
-        source.package(),
+        &source.uvx.package,
         Measure::Zipped,
         packed.zip.len() as u64,
         Limits::LAMBDA,
@@ -186,14 +247,14 @@ fn assemble(
         zip: packed.zip,
         unzipped_size: packed.unzipped,
         argv,
-        runtime: source.runtime(),
+        runtime: source.python.name(),
         handler: HANDLER.to_owned(),
         versions,
     })
 }
 
 /// What lies in the stage is what the lock names, no more and no less. That each is the locked one, its hash has shown.
-fn check_installed(stage: &Stage, lock: &Lock) -> Result<(), PackageError> {
+fn check_installed(stage: &Stage, lock: &PythonLock) -> Result<(), PackageError> {
     let installed = stage.versions();
     let missing: Vec<_> = lock
         .versions()
@@ -209,6 +270,7 @@ fn check_installed(stage: &Stage, lock: &Lock) -> Result<(), PackageError> {
         return Ok(());
     }
     Err(PackageError::ToolFailed {
+        tool: Tool::Uv,
         action: "install exactly the locked packages",
         output: format!(
             "  missing: {}; not locked: {}",

@@ -30,7 +30,7 @@ use super::http_client::{
     self, GiveUpOnAbsentHost, HostUnreachable, RememberHost, UserAgent, chain_of, find_source,
 };
 use crate::deploy::Aws;
-use crate::package::{PackageError, Tools};
+use crate::package::Tools;
 
 /// Attempts the SDK makes when neither environment nor profile says otherwise.
 const SDK_DEFAULT_ATTEMPTS: u32 = 3;
@@ -149,15 +149,12 @@ impl Clients {
     }
 
     /// What packages are resolved and installed with.
-    ///
-    /// # Errors
-    /// When `uv` is not found.
-    pub fn tools(&self) -> Result<Tools, PackageError> {
-        Tools::find(
-            self.config.uv_path.as_deref(),
-            self.config.cache_dir.as_deref(),
-            std::env::vars_os(),
-        )
+    pub fn tools(&self) -> Tools {
+        Tools {
+            uv_path: self.config.uv_path.clone(),
+            cache_dir: self.config.cache_dir.clone(),
+            environment: std::env::vars_os().collect(),
+        }
     }
 
     /// The configuration that the clients were made from.

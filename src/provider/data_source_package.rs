@@ -90,10 +90,7 @@ impl DataSource for PackageDataSource {
             },
         };
         let source = package::plan_source(&spec).map_err(|error| report::package(&error))?;
-        let tools = context
-            .require_data()?
-            .tools()
-            .map_err(|error| report::package(&error))?;
+        let tools = context.require_data()?.tools();
         let lock = package::resolve(&tools, &source)
             .await
             .map_err(|error| report::packaging(&error, &source))?;

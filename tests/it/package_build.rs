@@ -534,13 +534,13 @@ fn disguised(tools: &Tools, home: &Path, umask: &str, afterwards: &str) -> Tools
     let script = format!(
         "#!/bin/sh\numask {umask}\n\"{}\" \"$@\" || exit $?\nPATH=/usr/bin:/bin\nfor word do target=$next; next=; case $previous in --target) dir=$word;; esac; \
          previous=$word; done\nif [ -n \"$dir\" ]; then cd \"$dir\" && {afterwards}; fi\n",
-        tools.uv.display()
+        tools.uv().expect("uv").display()
     );
     let path = home.join("disguised-uv");
     std::fs::write(&path, script).expect("a script");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
     Tools {
-        uv: path,
+        uv_path: Some(path),
         ..tools.clone()
     }
 }
@@ -630,7 +630,7 @@ async fn a_dropped_build_stops_uv_and_leaves_no_file() {
     std::fs::write(&path, script).expect("a script");
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
-    tools.uv = path;
+    tools.uv_path = Some(path);
 
     let source = source(&["srv"]);
     let build = build_around(BRIDGE, &tools, &source, &lock);

@@ -47,7 +47,11 @@ fn python() -> (u8, PathBuf) {
 #[tokio::test]
 async fn mcp_server_time_from_pypi_answers_from_its_package() {
     let (minor, python) = python();
-    let tools = Tools::find(Some(&uv()), None, std::env::vars_os()).expect("uv");
+    let tools = Tools {
+        uv_path: Some(uv()),
+        cache_dir: None,
+        environment: std::env::vars_os().collect(),
+    };
     let version = format!("3.{minor}");
     let source = source(&[
         "--python",

@@ -1,11 +1,13 @@
 //! Versions are chosen as `uvx` chooses them, one hash is kept for each, and whatever cannot be resolved says why and what to do.
 
+use std::os::unix::fs::PermissionsExt;
+
 use mcplambda::package::{
     Architecture, Attribute, ErrorKind, PackageError, ServerSpec, plan_source, resolve,
 };
 use tempfile::TempDir;
 
-use crate::package_support::{Index, Wheel, source, spec, tools};
+use crate::package_support::{Index, Wheel, source, spec, tools, uv};
 
 fn home() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
@@ -494,16 +496,19 @@ async fn a_flat_directory_serves_as_index() {
 async fn a_tool_that_is_not_uv_is_named() {
     let home = home();
     let mut tools = tools("http://127.0.0.1:9/unused", home.path());
-    tools.uv = home.path().join("nothing");
+    let path = home.path().join("uv");
+    std::fs::write(&path, "#!/nonexistent/shell\n").expect("a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    tools.uv_path = Some(path.clone());
     let error = resolve(&tools, &source(&["srv"]))
         .await
-        .expect_err("there is no such program");
+        .expect_err("it cannot be started");
     assert_eq!(error.kind(), ErrorKind::Tool);
     assert_eq!(
         error.to_string(),
         format!(
             "`{}` cannot be used as `uv`: it cannot be started: No such file or directory (os error 2)",
-            tools.uv.display()
+            path.display()
         )
     );
 }
@@ -515,8 +520,8 @@ async fn no_python_at_all_is_told() {
     tools.environment.insert("PATH".into(), home.path().into());
     // Outside any virtual environment, whose interpreter `uv` would find beside itself.
     let alone = home.path().join("uv-alone");
-    std::fs::copy(&tools.uv, &alone).expect("a copy of uv");
-    tools.uv = alone;
+    std::fs::copy(uv(), &alone).expect("a copy of uv");
+    tools.uv_path = Some(alone.clone());
     let error = resolve(&tools, &source(&["srv"]))
         .await
         .expect_err("no interpreter");
@@ -526,7 +531,7 @@ async fn no_python_at_all_is_told() {
         format!(
             "`{}` cannot be used as `uv`: it needs a Python interpreter on this machine, of any version, and finds none. Install one \
              (for example `uv python install`)",
-            tools.uv.display()
+            alone.display()
         )
     );
 }

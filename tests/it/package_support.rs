@@ -57,7 +57,7 @@ pub(crate) fn tools(index: &str, home: &Path) -> Tools {
     environment.insert("UV_NO_CONFIG".into(), "1".into());
     environment.insert("UV_HTTP_RETRIES".into(), "0".into());
     Tools {
-        uv: uv(),
+        uv_path: Some(uv()),
         cache_dir: Some(home.join("cache")),
         environment,
     }

@@ -1,6 +1,6 @@
 //! `uv` is found where the user says or on PATH, and its absence says how to get it.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -10,11 +10,14 @@ use mcplambda::package::{
 
 use crate::package_support::{Index, Wheel, contents, spec, tools};
 
-fn path_of(directories: &[&Path]) -> Vec<(OsString, OsString)> {
-    vec![(
-        "PATH".into(),
-        std::env::join_paths(directories).expect("plain names"),
-    )]
+/// Tools of a machine with this `PATH`, whose provider block names `uv_path`.
+fn machine(path: &[&Path], uv_path: Option<&Path>) -> Tools {
+    let path = std::env::join_paths(path).expect("plain names");
+    Tools {
+        uv_path: uv_path.map(Path::to_owned),
+        cache_dir: None,
+        environment: BTreeMap::from([("PATH".into(), path)]),
+    }
 }
 
 #[test]
@@ -28,28 +31,26 @@ fn uv_is_the_given_one_or_the_first_program_on_path() {
             .expect("a mode");
     }
     // The early one is no program.
-    let found =
-        Tools::find(None, None, path_of(&[Path::new("relative"), &early, &late])).expect("uv");
-    assert_eq!(found.uv, late.join("uv"));
-    let given = Tools::find(Some(&late.join("uv")), Some(home.path()), path_of(&[])).expect("uv");
-    assert_eq!(
-        (given.uv, given.cache_dir.as_deref()),
-        (late.join("uv"), Some(home.path()))
-    );
+    let path = [Path::new("relative"), &early, &late];
+    assert_eq!(machine(&path, None).uv().expect("uv"), late.join("uv"));
+    let given = late.join("uv");
+    assert_eq!(machine(&[], Some(&given)).uv().expect("uv"), given);
 }
 
 #[test]
 fn a_missing_uv_says_where_it_was_sought_and_how_to_get_it() {
     let advice = "It resolves and installs the server's packages; install it (`pip install uv`, or see \
                   https://docs.astral.sh/uv/getting-started/installation/) or set `uv_path` in the provider's configuration";
-    let error =
-        Tools::find(None, None, path_of(&[Path::new("/nonexistent")])).expect_err("nothing there");
+    let error = machine(&[Path::new("/nonexistent")], None)
+        .uv()
+        .expect_err("nothing there");
     assert_eq!(error.kind(), ErrorKind::Tool);
     assert_eq!(
         error.to_string(),
         format!("`uv` was not found on PATH. {advice}")
     );
-    let error = Tools::find(Some(Path::new("/nonexistent/uv")), None, path_of(&[]))
+    let error = machine(&[], Some(Path::new("/nonexistent/uv")))
+        .uv()
         .expect_err("nothing there");
     assert_eq!(
         error.to_string(),

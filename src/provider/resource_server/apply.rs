@@ -156,7 +156,7 @@ async fn package(
     source: &Source,
     server: &mut Server,
 ) -> Result<Artifact, Diagnostics> {
-    let tools = clients.tools().map_err(|error| report::package(&error))?;
+    let tools = clients.tools();
     let lock = match server.lock.as_str() {
         Some(text) => report::lock(text)?,
         None => {

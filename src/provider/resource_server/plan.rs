@@ -138,8 +138,7 @@ async fn try_resolution(
     let (Some(source), Some(clients)) = (source, &context.data) else {
         return Ok(Attr::Unknown);
     };
-    let tools = clients.tools().map_err(|error| report::package(&error))?;
-    match package::resolve(&tools, source).await {
+    match package::resolve(&clients.tools(), source).await {
         Ok(lock) if context.store_planned_private => {
             let lock = lock.to_string();
             memory::plan_lock(&mut context.private, &lock);
@@ -165,11 +164,7 @@ async fn newer_versions(
     let (Some(source), Some(clients)) = (source, &context.data) else {
         return false;
     };
-    let resolved = match clients.tools() {
-        Ok(tools) => package::resolve(&tools, source).await,
-        Err(error) => Err(error),
-    };
-    match resolved {
+    match package::resolve(&clients.tools(), source).await {
         Ok(newest) => Some(newest.to_string().as_str()) != pinned.as_str(),
         Err(error) => {
             context
