@@ -26,6 +26,16 @@ pub(crate) fn random_hex(bytes: usize) -> String {
     hex(&random_bytes)
 }
 
+/// `Root=1-TIME-ID;Parent=ID;Sampled=0`, as X-Ray's header is written.
+pub(crate) fn trace_id() -> String {
+    let seconds = epoch_ms(SystemTime::now()) / 1000;
+    format!(
+        "Root=1-{seconds:08x}-{};Parent={};Sampled=0",
+        random_hex(12),
+        random_hex(8)
+    )
+}
+
 fn random(bytes: &mut [u8]) {
     // SAFETY: the pointer and length describe `bytes`, which outlives the call.
     let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
@@ -99,6 +109,20 @@ fn iso(at: SystemTime, zone: &str) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}{zone}")
 }
 
+/// `22/Nov/2026:20:00:42 +0000`, as HTTP events tell the time.
+pub(crate) fn log_time(at: SystemTime) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let Utc {
+        date: (year, month, day),
+        time: (hour, minute, second),
+        ..
+    } = utc(at);
+    let month = usize::try_from(month).map_or("", |month| MONTHS[month - 1]);
+    format!("{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
+}
+
 /// `2026/11/22`, as Lambda begins the names of log streams.
 pub(crate) fn log_stream_date(at: SystemTime) -> String {
     let (year, month, day) = utc(at).date;
@@ -117,6 +141,10 @@ mod tests {
         assert_eq!(last_modified(at(0, 0)), "1970-01-01T00:00:00.000+0000");
         assert_eq!(rfc3339(at(951_782_400, 7)), "2000-02-29T00:00:00.007Z");
         assert_eq!(rfc3339(at(1_795_377_642, 123)), "2026-11-22T20:00:42.123Z");
+        assert_eq!(
+            log_time(at(1_583_348_638, 390)),
+            "04/Mar/2020:19:03:58 +0000"
+        );
         assert_eq!(log_stream_date(at(1_767_225_599, 0)), "2025/12/31");
     }
 

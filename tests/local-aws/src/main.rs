@@ -29,15 +29,18 @@ mod functions;
 mod ids;
 mod lambda;
 mod moto;
+mod quick;
 mod reply;
 mod sandbox;
 mod supervise;
+mod url;
 
 use functions::runtimes::Runtimes;
 use functions::{Functions, Isolation};
 
 const USAGE: &str = "\
 usage: local-aws [options]
+       local-aws front --bridge PATH --server JSON [options]    (local-aws front --help)
 
 An AWS API on loopback. Prints one line of JSON when it is ready, and stops at SIGTERM, SIGINT or the end of standard input.
 
@@ -62,6 +65,14 @@ struct Options {
     prefer_rootfs: bool,
 }
 
+/// What this process is for.
+enum Task {
+    /// An AWS API.
+    Aws(Options),
+    /// A function URL alone.
+    Front(quick::Options),
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments
@@ -74,15 +85,22 @@ fn main() -> ExitCode {
         ["__runtime", spec] => return functions::launch::main(Path::new(spec)),
         _ => {}
     }
-    let options = match parse(&arguments) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
+    let parsed = match arguments.first().map(String::as_str) {
+        Some("front") => (
+            quick::parse(&arguments[1..]).map(|o| o.map(Task::Front)),
+            quick::USAGE,
+        ),
+        _ => (parse(&arguments).map(|o| o.map(Task::Aws)), USAGE),
+    };
+    let task = match parsed {
+        (Ok(Some(task)), _) => task,
+        (Ok(None), usage) => {
             // A closed standard output is no reason to fail.
-            let _ = std::io::stdout().write_all(USAGE.as_bytes());
+            let _ = std::io::stdout().write_all(usage.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            eprintln!("local-aws: {error}\n\n{USAGE}");
+        (Err(error), usage) => {
+            eprintln!("local-aws: {error}\n\n{usage}");
             return ExitCode::from(2);
         }
     };
@@ -94,7 +112,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(options));
+    let ended = runtime.block_on(async {
+        match task {
+            Task::Aws(options) => run(options).await,
+            Task::Front(options) => quick::run(options, told_to_stop()?).await,
+        }
+    });
     // What still runs (an event being handled) may not run on.
     supervise::kill_descendants();
     match ended {
@@ -158,8 +181,7 @@ fn default_target() -> PathBuf {
 }
 
 async fn run(options: Options) -> Result<(), String> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(text)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(text)?;
+    let mut stopped = std::pin::pin!(told_to_stop()?);
     let target = std::path::absolute(&options.target).map_err(text)?;
     let emulator = target.join("tools/aws-lambda-rie");
     if !emulator.is_file() {
@@ -223,12 +245,9 @@ async fn run(options: Options) -> Result<(), String> {
     let mut moto_ended = tokio::time::interval(Duration::from_millis(500));
     let served = front::serve(listener, front);
     tokio::pin!(served);
-    let mut input_ended = std::pin::pin!(end_of_input());
     let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break Ok(()),
-            _ = interrupt.recv() => break Ok(()),
-            () = &mut input_ended => break Ok(()),
+            () = &mut stopped => break Ok(()),
             Err(error) = &mut served => break Err(error.to_string()),
             _ = moto_ended.tick() => if supervised.ended() {
                 break Err(format!("moto has ended; its output ends: {}", moto::output(work.path())));
@@ -238,6 +257,19 @@ async fn run(options: Options) -> Result<(), String> {
     lambda.functions.stop().await;
     supervised.stop().await;
     ended
+}
+
+/// Returns when this process is to end: at SIGTERM, SIGINT or the end of its input.
+fn told_to_stop() -> Result<impl Future<Output = ()>, String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(text)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(text)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = end_of_input() => {}
+        }
+    })
 }
 
 /// Returns when standard input is a pipe (or socket) and ends: the parent is gone. Never returns
@@ -297,7 +329,7 @@ fn try_namespace(work: &Path) -> Result<(), String> {
     let spec = supervise::Spec {
         argv: vec!["/bin/true".to_owned()],
         env: Vec::new(),
-        output,
+        output: Some(output),
         root: Some(root),
         remove_if_orphaned: None,
     };

@@ -77,7 +77,7 @@ pub(crate) async fn start(venv: &Path, work: &Path) -> Result<Running, String> {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
-            output: log.clone(),
+            output: Some(log.clone()),
             root: None,
             remove_if_orphaned: Some(work.to_owned()),
         };

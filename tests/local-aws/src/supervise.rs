@@ -26,8 +26,8 @@ pub(crate) struct Spec {
     pub(crate) argv: Vec<String>,
     /// The whole environment: nothing is inherited.
     pub(crate) env: Vec<(String, String)>,
-    /// Receives standard output and standard error.
-    pub(crate) output: PathBuf,
+    /// Receives standard output and standard error; without it they are local-aws's own standard error.
+    pub(crate) output: Option<PathBuf>,
     /// The root directory to build in a mount namespace of its own, if any.
     pub(crate) root: Option<sandbox::Root>,
     /// A directory to remove if local-aws dies before it can do so itself.
@@ -37,16 +37,34 @@ pub(crate) struct Spec {
 /// `local-aws __supervise SPEC`.
 pub(crate) fn main(spec: &Path) -> ExitCode {
     match run(spec) {
-        Ok(status) => ExitCode::from(
-            status
-                .code()
-                .map_or(1, |code| u8::try_from(code & 0xff).unwrap_or(1)),
-        ),
+        Ok(status) => end_as(status),
         Err(error) => {
             eprintln!("local-aws: cannot run {}: {error}", spec.display());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends as the program has ended, so that whoever waits for this process knows how that was.
+fn end_as(status: ExitStatus) -> ExitCode {
+    if let Some(signal) = status.signal() {
+        let no_core = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the structure outlives the call, the others take numbers. This process has no
+        // handlers, so a signal that ended the program ends it too.
+        unsafe {
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
+    ExitCode::from(
+        status
+            .code()
+            .map_or(1, |code| u8::try_from(code & 0xff).unwrap_or(1)),
+    )
 }
 
 fn run(spec: &Path) -> Result<ExitStatus, String> {
@@ -59,19 +77,26 @@ fn run(spec: &Path) -> Result<ExitStatus, String> {
         // Before any thread is started: a process with threads may not enter a user namespace.
         root.build()?;
     }
-    let output = File::options()
-        .append(true)
-        .create(true)
-        .open(&spec.output)
-        .map_err(|error| error.to_string())?;
+    let (stdout, stderr) = match &spec.output {
+        Some(file) => {
+            let output = File::options()
+                .append(true)
+                .create(true)
+                .open(file)
+                .map_err(|error| error.to_string())?;
+            let stdout = output.try_clone().map_err(|error| error.to_string())?;
+            (Stdio::from(stdout), Stdio::from(output))
+        }
+        None => (Stdio::from(std::io::stderr()), Stdio::inherit()),
+    };
     let (program, arguments) = spec.argv.split_first().ok_or("empty command")?;
     let child = Command::new(program)
         .args(arguments)
         .env_clear()
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        .stdout(output.try_clone().map_err(|error| error.to_string())?)
-        .stderr(output)
+        .stdout(stdout)
+        .stderr(stderr)
         // Ctrl-C is for local-aws, which then stops everything in order.
         .process_group(0)
         .spawn()
@@ -186,6 +211,8 @@ fn pid_t(pid: u32) -> libc::pid_t {
 /// A supervised program, seen from local-aws.
 pub(crate) struct Supervised {
     process: tokio::process::Child,
+    /// Its end ends the program. Kept apart from `process`, whose `wait` would close it.
+    input: Option<tokio::process::ChildStdin>,
     pid: u32,
 }
 
@@ -194,7 +221,7 @@ impl Supervised {
     pub(crate) fn start(directory: &Path, name: &str, spec: &Spec) -> std::io::Result<Self> {
         let file = directory.join(format!("{name}.spec.json"));
         write_private(&file, &serde_json::to_vec(spec)?)?;
-        let process = tokio::process::Command::new(std::env::current_exe()?)
+        let mut process = tokio::process::Command::new(std::env::current_exe()?)
             .arg("__supervise")
             .arg(&file)
             .env_clear()
@@ -205,12 +232,21 @@ impl Supervised {
         let pid = process
             .id()
             .ok_or_else(|| std::io::Error::other("the supervisor ended at once"))?;
-        Ok(Self { process, pid })
+        Ok(Self {
+            input: process.stdin.take(),
+            process,
+            pid,
+        })
     }
 
     /// The supervisor's process id: all that it runs descends from it.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Returns when the program has ended, with how it did; again and again when asked again.
+    pub(crate) async fn wait(&mut self) -> Option<ExitStatus> {
+        self.process.wait().await.ok()
     }
 
     /// Whether the program has ended.
@@ -220,7 +256,7 @@ impl Supervised {
 
     /// Kills the program and all its descendants; returns when they are gone.
     pub(crate) async fn stop(mut self) {
-        if let Some(mut input) = self.process.stdin.take() {
+        if let Some(mut input) = self.input.take() {
             use tokio::io::AsyncWriteExt;
             // A word before the end tells it from local-aws's death. A supervisor that has ended
             // already needs none.

@@ -34,8 +34,21 @@ pub(crate) struct Setup {
     pub(crate) log_group: String,
     /// The unpacked code.
     pub(crate) code: PathBuf,
-    /// local-aws's own address, for functions that call AWS.
+    /// local-aws's own address, for functions that call AWS; empty when there is none.
     pub(crate) endpoint: String,
+    pub(crate) api: Api,
+    /// Whether the platform's lines are written and the log is kept; else the function writes to
+    /// local-aws's own standard error. Always with [`Api::Emulator`].
+    pub(crate) reports: bool,
+}
+
+/// Whose Runtime API a function talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Api {
+    /// That of AWS's Runtime Interface Emulator.
+    Emulator,
+    /// local-aws's own.
+    Own,
 }
 
 /// The emulator, with the function's launch as its runtime.
@@ -48,31 +61,7 @@ pub(super) fn emulator_spec(
     launch_file: &Path,
 ) -> Result<supervise::Spec, String> {
     let own = std::env::current_exe().map_err(text)?;
-    let root = match isolation {
-        Isolation::Plain { .. } => None,
-        Isolation::Namespace { .. } => {
-            let dir = directory.join("root");
-            std::fs::create_dir(&dir)
-                .or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })
-                .map_err(text)?;
-            let (base, prefix, links) = match &setup.runtime {
-                Runtime::Provided => (PathBuf::from("/"), None, Vec::new()),
-                Runtime::Managed(interpreter) => (
-                    interpreter.base.clone(),
-                    interpreter.prefix.clone(),
-                    links(interpreter),
-                ),
-            };
-            Some(sandbox::Root {
-                dir,
-                base,
-                code: setup.code.clone(),
-                prefix,
-                links,
-                tmp_mib: setup.tmp_mib,
-            })
-        }
-    };
+    let root = root(setup, isolation, directory)?;
     let emulator_timeout = (setup.timeout + INIT_LIMIT + EMULATOR_MARGIN)
         .as_secs()
         .to_string();
@@ -88,10 +77,62 @@ pub(super) fn emulator_spec(
             launch_file.display().to_string(),
         ],
         env: vec![("AWS_LAMBDA_FUNCTION_TIMEOUT".to_owned(), emulator_timeout)],
-        output: directory.join("emulator.log"),
+        output: Some(directory.join("emulator.log")),
         root,
         remove_if_orphaned: None,
     })
+}
+
+/// The function's launch without an emulator.
+pub(super) fn runtime_spec(
+    setup: &Setup,
+    isolation: &Isolation,
+    directory: &Path,
+    launch_file: &Path,
+) -> Result<supervise::Spec, String> {
+    let own = std::env::current_exe().map_err(text)?;
+    Ok(supervise::Spec {
+        argv: vec![
+            own.display().to_string(),
+            "__runtime".to_owned(),
+            launch_file.display().to_string(),
+        ],
+        env: Vec::new(),
+        output: setup.reports.then(|| directory.join("launch.log")),
+        root: root(setup, isolation, directory)?,
+        remove_if_orphaned: None,
+    })
+}
+
+/// The root directory that a function gets, if any.
+fn root(
+    setup: &Setup,
+    isolation: &Isolation,
+    directory: &Path,
+) -> Result<Option<sandbox::Root>, String> {
+    if let Isolation::Plain { .. } = isolation {
+        return Ok(None);
+    }
+    let dir = directory.join("root");
+    std::fs::create_dir(&dir)
+        .or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })
+        .map_err(text)?;
+    let (base, prefix, links) = match &setup.runtime {
+        Runtime::Provided | Runtime::Program(_) => (PathBuf::from("/"), None, Vec::new()),
+        Runtime::Managed(interpreter) => (
+            interpreter.base.clone(),
+            interpreter.prefix.clone(),
+            links(interpreter),
+        ),
+    };
+    Ok(Some(sandbox::Root {
+        dir,
+        base,
+        code: setup.code.clone(),
+        prefix,
+        links,
+        tmp_mib: setup.tmp_mib,
+    }))
 }
 
 /// The names in `/var/lang/bin` for an interpreter that has no installation directory of its own.
@@ -147,6 +188,7 @@ pub(super) fn launch_spec(
     let argv = match (&setup.runtime, wrapper) {
         // OS-only runtimes know no wrapper.
         (Runtime::Provided, _) => vec![at_task_root("/var/task/bootstrap")],
+        (Runtime::Program(program), _) => vec![program.display().to_string()],
         (Runtime::Managed(interpreter), Some(wrapper)) => {
             let program = bin.join(&interpreter.names[0]).display().to_string();
             let bootstrap = if interpreter.names[0] == "node" {
@@ -214,8 +256,10 @@ pub(super) fn launch_spec(
     default("PWD", &task_root);
     default("SHLVL", "0");
     default("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
-    // Not set by Lambda: a function that calls AWS finds local-aws by it.
-    default("AWS_ENDPOINT_URL", &setup.endpoint);
+    if !setup.endpoint.is_empty() {
+        // Not set by Lambda: a function that calls AWS finds local-aws by it.
+        default("AWS_ENDPOINT_URL", &setup.endpoint);
+    }
     if !plain {
         default(
             "LD_LIBRARY_PATH",
@@ -231,11 +275,18 @@ pub(super) fn launch_spec(
             default("PYTHONPATH", "/var/runtime");
         }
     }
+    if let Runtime::Program(_) = &setup.runtime {
+        // Whoever names the program may say it all, a role's credentials included.
+        for (name, value) in &setup.variables {
+            env.retain(|(existing, _)| existing != name);
+            env.push((name.clone(), value.clone()));
+        }
+    }
     Ok(launch::Spec {
         argv,
         env,
         cwd: PathBuf::from(task_root),
-        log: std::path::absolute(directory.join("log")).map_err(text)?,
+        log: Some(std::path::absolute(directory.join("log")).map_err(text)?),
         root: (!plain).then(|| directory.join("root")),
     })
 }

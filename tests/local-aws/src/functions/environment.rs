@@ -1,28 +1,22 @@
-//! One execution environment: AWS's Runtime Interface Emulator with a function's runtime under it.
+//! One execution environment: a function's runtime, and the Runtime API that it talks to: that of
+//! AWS's Runtime Interface Emulator (`emulated`), or local-aws's own (`own`).
 //!
 //! Enters: a function's version, and events. Leaves: what Lambda's Invoke would answer, with the
-//! log of the invocation. The emulator answers everything with HTTP 200, counts initialisation
-//! against the timeout and knows neither log tail nor memory; those are put right here (see
-//! `relay`).
+//! log of the invocation.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::Isolation;
-use super::compose::{Setup, emulator_spec, launch_spec};
+use super::compose::{Api, Setup};
+use super::emulated::{Emulated, is_emulator};
 use super::log::Log;
-use super::relay::{self, Relay, Seen};
+use super::own::Own;
 use crate::supervise::{self, Supervised};
 use crate::{ids, sandbox};
 
@@ -40,13 +34,31 @@ pub(crate) struct Event {
     pub(crate) client_context: Option<String>,
     /// With the qualifier that the caller used.
     pub(crate) function_arn: String,
+    /// X-Ray's header, as `ids::trace_id` makes one.
+    pub(crate) trace_id: String,
+    /// Where the pieces of a streamed response go as they come. Without it such a response is
+    /// gathered, as Lambda does for Invoke. Only with [`Api::Own`].
+    pub(crate) sink: Option<mpsc::Sender<Part>>,
+}
+
+/// A part of a response that is streamed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It has begun.
+    Head {
+        content_type: String,
+    },
+    Data(Bytes),
 }
 
 /// What became of an event.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) request_id: String,
+    /// The response, or what of a streamed one came together with its end; or the error.
     pub(crate) payload: Bytes,
+    /// What the runtime called the payload, when it has responded to the own Runtime API.
+    pub(crate) content_type: String,
     /// Whether Lambda would answer with `X-Amz-Function-Error: Unhandled`.
     pub(crate) failed: bool,
     /// The function's log of this invocation.
@@ -57,15 +69,44 @@ pub(crate) struct Outcome {
     pub(crate) failed_in_init: bool,
 }
 
+/// How a runtime has answered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Response {
+        content_type: String,
+        body: Bytes,
+    },
+    /// All pieces but the last have been passed on.
+    Streamed {
+        last: Bytes,
+    },
+    /// With an error; it can handle another event.
+    Error(Bytes),
+    /// It has ended, or cannot go on. In Lambda's words.
+    Fatal(Bytes),
+    TimedOut,
+    /// Not at all, and not by its own fault.
+    Lost(String),
+}
+
+/// How long an event may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// Until the event is delivered; all of it, with a fixed deadline.
+    pub(super) first: Duration,
+    /// From then on.
+    pub(super) timeout: Duration,
+    /// The deadline, when initialisation counts against the timeout.
+    pub(super) fixed_deadline: Option<SystemTime>,
+}
+
 pub(crate) struct Environment {
     setup: Setup,
     log_stream: String,
     directory: tempfile::TempDir,
-    log: Arc<Log>,
-    relay: Relay,
-    seen: mpsc::UnboundedReceiver<Seen>,
-    emulator: SocketAddr,
-    client: Client<HttpConnector, Full<Bytes>>,
+    /// `None`: the function writes to local-aws's own standard error, and nothing is reported.
+    log: Option<Arc<Log>>,
+    driver: Driver,
     supervised: Supervised,
     /// No event was handled yet.
     cold: bool,
@@ -74,8 +115,14 @@ pub(crate) struct Environment {
     max_memory_mib: u64,
 }
 
+/// Whose Runtime API it is.
+enum Driver {
+    Emulated(Box<Emulated>),
+    Own(Own),
+}
+
 impl Environment {
-    /// Starts an environment; the runtime in it starts with the first event.
+    /// Starts an environment. Under the emulator, the runtime in it starts with the first event.
     ///
     /// # Errors
     ///
@@ -94,147 +141,104 @@ impl Environment {
         let at = directory.path();
         let owner = matches!(isolation, Isolation::Namespace { user: Some(_) })
             .then_some(sandbox::FUNCTION_USER);
-        let log = Arc::new(Log::open(&at.join("log"), owner).map_err(text)?);
         let log_stream = format!(
             "{}/[{}]{}",
             ids::log_stream_date(SystemTime::now()),
             setup.version,
             ids::random_hex(16)
         );
-        // A port that is free now can be taken before the emulator has it: then others are tried.
-        let mut last_error = String::new();
-        for attempt in 0..3 {
-            let (api, runtime_api) = (free_port().map_err(text)?, free_port().map_err(text)?);
-            let (relay, seen) = Relay::start(runtime_api, Arc::clone(&log))
-                .await
-                .map_err(text)?;
-            let launch_spec = launch_spec(&setup, isolation, at, &log_stream, relay.address())?;
-            let launch_file = at.join(format!("launch-{attempt}.json"));
-            let written = serde_json::to_vec(&launch_spec).map_err(text)?;
-            supervise::write_private(&launch_file, &written).map_err(text)?;
-            let spec = emulator_spec(
-                &setup,
-                isolation,
-                at,
-                emulator,
-                (api, runtime_api),
-                &launch_file,
-            )?;
-            let mut supervised =
-                Supervised::start(at, &format!("emulator-{attempt}"), &spec).map_err(text)?;
-            match answers(api, &mut supervised).await {
-                Ok(()) => {
-                    return Ok(Self {
-                        setup,
-                        log_stream,
-                        directory,
-                        log,
-                        relay,
-                        seen,
-                        emulator: api,
-                        client: Client::builder(TokioExecutor::new()).build_http(),
-                        supervised,
-                        cold: true,
-                        retried,
-                        max_memory_mib: 0,
-                    });
-                }
-                Err(error) => {
-                    supervised.stop().await;
-                    let output = std::fs::read_to_string(&spec.output).unwrap_or_default();
-                    last_error = format!("{error}; its output: {}", output.trim());
-                }
+        let log = if setup.reports {
+            Some(Arc::new(Log::open(&at.join("log"), owner).map_err(text)?))
+        } else {
+            None
+        };
+        let (driver, supervised) = match (setup.api, &log) {
+            (Api::Emulator, Some(log)) => {
+                let (emulated, supervised) =
+                    Emulated::start(&setup, at, emulator, isolation, &log_stream, log).await?;
+                (Driver::Emulated(Box::new(emulated)), supervised)
             }
-        }
-        Err(format!(
-            "the Runtime Interface Emulator did not start: {last_error}"
-        ))
+            (Api::Emulator, None) => {
+                return Err("the emulator's functions always have a log".to_owned());
+            }
+            (Api::Own, log) => {
+                let (own, supervised) =
+                    Own::start(&setup, at, isolation, &log_stream, log.as_ref()).await?;
+                (Driver::Own(own), supervised)
+            }
+        };
+        Ok(Self {
+            setup,
+            log_stream,
+            directory,
+            log,
+            driver,
+            supervised,
+            cold: true,
+            retried,
+            max_memory_mib: 0,
+        })
     }
 
     /// Handles one event.
     pub(crate) async fn handle(&mut self, event: &Event) -> Outcome {
         let timeout = self.setup.timeout;
-        let started = Instant::now();
         let initialises = std::mem::replace(&mut self.cold, false);
-        // A second initialisation is part of the invocation and of its timeout.
-        let fixed_deadline = (initialises && self.retried).then(|| SystemTime::now() + timeout);
-        self.relay.expect(relay::Invocation {
-            function_arn: event.function_arn.clone(),
-            version: self.setup.version.clone(),
+        let again = initialises && self.retried;
+        let allowance = Allowance {
+            first: if initialises && !again {
+                INIT_LIMIT
+            } else {
+                timeout
+            },
             timeout,
-            fixed_deadline,
-        });
-        while self.seen.try_recv().is_ok() {}
-
-        let mut answer = std::pin::pin!(self.client.request(self.request(event)));
-        let mut progress = Progress::default();
-        let first_limit = if initialises && !self.retried {
-            INIT_LIMIT
-        } else {
-            timeout
+            // A second initialisation is part of the invocation and of its timeout.
+            fixed_deadline: again.then(|| SystemTime::now() + timeout),
         };
-        let mut limit = tokio::time::Instant::now() + first_limit;
-        let answer = loop {
-            tokio::select! {
-                biased;
-                Some(seen) = self.seen.recv() => {
-                    if let Seen::Delivered(_) = seen {
-                        progress.delivered = Some(Instant::now());
-                        if fixed_deadline.is_none() {
-                            limit = tokio::time::Instant::now() + timeout;
-                        }
-                    }
-                    progress.note(seen, started);
-                }
-                answer = &mut answer => break Some(match answer {
-                    Ok(answer) => {
-                        let status = answer.status().as_u16();
-                        let body = answer.into_body().collect().await.map(|body| body.to_bytes());
-                        body.map(|body| (status, body)).map_err(text)
-                    }
-                    Err(error) => Err(text(error)),
-                }),
-                () = tokio::time::sleep_until(limit) => break None,
+        let mut progress = Progress::begin();
+        let version = &self.setup.version;
+        let answer = match &mut self.driver {
+            Driver::Emulated(emulated) => {
+                emulated
+                    .handle(event, version, &allowance, &mut progress)
+                    .await
+            }
+            Driver::Own(own) => {
+                let supervised = &mut self.supervised;
+                own.handle(event, version, &allowance, &mut progress, supervised)
+                    .await
             }
         };
-        while let Ok(seen) = self.seen.try_recv() {
-            progress.note(seen, started);
-        }
-        self.conclude(answer, &progress, started, initialises).await
-    }
-
-    fn request(&self, event: &Event) -> Request<Full<Bytes>> {
-        let mut request = Request::post(format!(
-            "http://{}/2015-03-31/functions/function/invocations",
-            self.emulator
-        ));
-        if let Some(context) = &event.client_context {
-            request = request.header("x-amz-client-context", context);
-        }
-        // The client context was checked to be base64.
-        request
-            .body(Full::new(event.payload.clone()))
-            .expect("a valid request")
+        self.conclude(answer, progress, initialises).await
     }
 
     /// Turns what happened into what Lambda answers.
-    async fn conclude(
-        &mut self,
-        answer: Option<Result<(u16, Bytes), String>>,
-        progress: &Progress,
-        started: Instant,
-        initialised: bool,
-    ) -> Outcome {
-        let memory = self.memory_mib();
-        self.max_memory_mib = self.max_memory_mib.max(memory);
+    async fn conclude(&mut self, answer: Answer, progress: Progress, initialised: bool) -> Outcome {
         let failed_in_init = progress.delivered.is_none();
+        let in_first_init = failed_in_init && initialised && !self.retried;
         let timeout = self.setup.timeout;
-        let mut request_id = progress.request_id.clone().unwrap_or_else(ids::uuid);
+        let request_id = progress.request_id.clone().unwrap_or_else(ids::uuid);
+        let mut content_type = String::new();
         let (payload, failed, status) = match answer {
-            None if failed_in_init && !self.retried && initialised => {
+            Answer::Response {
+                content_type: kind,
+                body,
+            } => {
+                content_type = kind;
+                (body, false, String::new())
+            }
+            Answer::Streamed { last } => (last, false, String::new()),
+            Answer::Error(body) => (body, true, String::new()),
+            Answer::Fatal(body) => {
+                let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                let kind = parsed["errorType"].as_str().unwrap_or("Runtime.Unknown");
+                let status = format!("\tStatus: error\tError Type: {kind}");
+                (body, true, status)
+            }
+            Answer::TimedOut if in_first_init => {
                 (Bytes::new(), true, "\tStatus: timeout".to_owned())
             }
-            None => {
+            Answer::TimedOut => {
                 let message = format!(
                     "RequestId: {request_id} Error: Task timed out after {:.2} seconds",
                     timeout.as_secs_f64()
@@ -245,45 +249,8 @@ impl Environment {
                     "\tStatus: timeout".to_owned(),
                 )
             }
-            Some(Ok((200, body))) => (body, progress.posted_error, String::new()),
-            Some(Ok((502, body))) => {
-                // Nothing is said when the runtime ended before it asked for an event.
-                let body = if body.is_empty() {
-                    let message = format!(
-                        "RequestId: {request_id} Error: Runtime exited with error: {}",
-                        self.exit()
-                    );
-                    error_payload("Runtime.ExitError", &message)
-                } else {
-                    body
-                };
-                // The emulator's own words, with the request id by which it knows the invocation.
-                let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-                if let Some(id) = parsed["errorMessage"]
-                    .as_str()
-                    .and_then(|text| text.strip_prefix("RequestId: "))
-                {
-                    request_id = id.chars().take(36).collect();
-                }
-                let kind = parsed["errorType"]
-                    .as_str()
-                    .unwrap_or("Runtime.Unknown")
-                    .to_owned();
-                (body, true, format!("\tStatus: error\tError Type: {kind}"))
-            }
-            Some(Ok((status, body))) => {
-                let message = format!(
-                    "RequestId: {request_id} Error: the Runtime Interface Emulator answered {status}: {}",
-                    String::from_utf8_lossy(&body)
-                );
-                (
-                    error_payload("Runtime.Unknown", &message),
-                    true,
-                    "\tStatus: error\tError Type: Runtime.Unknown".to_owned(),
-                )
-            }
-            Some(Err(error)) => {
-                let message = format!("RequestId: {request_id} Error: {error}");
+            Answer::Lost(why) => {
+                let message = format!("RequestId: {request_id} Error: {why}");
                 (
                     error_payload("Runtime.Unknown", &message),
                     true,
@@ -292,67 +259,70 @@ impl Environment {
             }
         };
         let usable = status.is_empty() && !self.supervised.ended();
-        let init = progress.initialised.unwrap_or_else(|| started.elapsed());
-        let duration = match progress.delivered {
-            Some(delivered) if !self.retried || !initialised => delivered.elapsed(),
-            _ => started.elapsed(),
-        }
-        .min(timeout);
-        if failed_in_init && initialised && !self.retried {
-            let phase = status.trim_start();
-            self.log
-                .line(&format!(
-                    "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\t{phase}",
-                    ms(init)
-                ))
-                .await;
-        } else {
-            let init = (initialised && !self.retried)
-                .then(|| format!("\tInit Duration: {:.2} ms", ms(init)));
-            self.log.line(&format!("END RequestId: {request_id}")).await;
-            self.log
-                .line(&format!(
-                    "REPORT RequestId: {request_id}\tDuration: {:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {} MB\t\
-                     Max Memory Used: {} MB{}{status}\t",
-                    ms(duration),
-                    ms(duration).ceil(),
-                    self.setup.memory_mib,
-                    self.max_memory_mib,
-                    init.unwrap_or_default(),
-                ))
-                .await;
-        }
+        let log = self
+            .report(&request_id, &progress, initialised, in_first_init, &status)
+            .await;
         Outcome {
             request_id,
             payload,
+            content_type,
             failed,
-            log: self.log.take().await,
+            log,
             usable,
             failed_in_init,
         }
     }
 
-    /// How the runtime ended, in the words of the emulator's log: `exit status 1`, `signal:
-    /// killed`.
-    fn exit(&self) -> String {
-        let log =
-            std::fs::read_to_string(self.directory.path().join("emulator.log")).unwrap_or_default();
-        let how = log
-            .lines()
-            .rev()
-            .find_map(|line| line.split_once(" exited: "));
-        how.map_or_else(
-            || "exit status unknown".to_owned(),
-            |(_, how)| how.to_owned(),
-        )
+    /// Writes the platform's last lines, and takes the invocation's log.
+    async fn report(
+        &mut self,
+        request_id: &str,
+        progress: &Progress,
+        initialised: bool,
+        in_first_init: bool,
+        status: &str,
+    ) -> Vec<u8> {
+        let Some(log) = self.log.clone() else {
+            return Vec::new();
+        };
+        self.max_memory_mib = self.max_memory_mib.max(self.memory_mib());
+        let started = progress.started;
+        let init = progress.initialised.unwrap_or_else(|| started.elapsed());
+        if in_first_init {
+            let status = status.trim_start();
+            log.line(&format!(
+                "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\t{status}",
+                ms(init)
+            ))
+            .await;
+            return log.take().await;
+        }
+        let first_try = initialised && !self.retried;
+        let duration = match progress.delivered {
+            Some(delivered) if !self.retried || !initialised => delivered.elapsed(),
+            _ => started.elapsed(),
+        }
+        .min(self.setup.timeout);
+        let init = first_try.then(|| format!("\tInit Duration: {:.2} ms", ms(init)));
+        log.line(&format!("END RequestId: {request_id}")).await;
+        log.line(&format!(
+            "REPORT RequestId: {request_id}\tDuration: {:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {} MB\t\
+             Max Memory Used: {} MB{}{status}\t",
+            ms(duration),
+            ms(duration).ceil(),
+            self.setup.memory_mib,
+            self.max_memory_mib,
+            init.unwrap_or_default(),
+        ))
+        .await;
+        log.take().await
     }
 
     /// What the function's processes hold now, shared pages counted once, in MiB.
     fn memory_mib(&self) -> u64 {
-        let of_emulator = supervise::living_descendants(self.supervised.pid());
-        let kib: u64 = of_emulator
+        let kib: u64 = self
+            .processes()
             .iter()
-            .filter(|pid| !is_emulator(**pid))
             .filter_map(|pid| {
                 let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
                 let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
@@ -385,64 +355,44 @@ impl Environment {
 }
 
 /// How far an invocation has come.
-#[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
+    started: Instant,
     initialised: Option<Duration>,
     delivered: Option<Instant>,
-    request_id: Option<String>,
-    posted_error: bool,
+    pub(super) request_id: Option<String>,
 }
 
 impl Progress {
-    fn note(&mut self, seen: Seen, started: Instant) {
-        match seen {
-            Seen::Next => {
-                self.initialised.get_or_insert_with(|| started.elapsed());
-            }
-            Seen::Delivered(id) => self.request_id = Some(id),
-            Seen::Response => self.posted_error = false,
-            Seen::Error => self.posted_error = true,
+    fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            initialised: None,
+            delivered: None,
+            request_id: None,
         }
     }
-}
 
-fn is_emulator(pid: u32) -> bool {
-    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| {
-        program
-            .file_name()
-            .is_some_and(|name| name == "aws-lambda-rie")
-    })
+    /// The runtime has asked for an event.
+    pub(super) fn initialised(&mut self) {
+        self.initialised
+            .get_or_insert_with(|| self.started.elapsed());
+    }
+
+    /// The runtime has the event.
+    pub(super) fn delivered(&mut self) {
+        self.delivered = Some(Instant::now());
+    }
 }
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-fn error_payload(kind: &str, message: &str) -> Bytes {
+/// An error as Lambda writes one.
+pub(super) fn error_payload(kind: &str, message: &str) -> Bytes {
     json!({"errorType": kind, "errorMessage": message})
         .to_string()
         .into()
-}
-
-fn free_port() -> std::io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
-}
-
-/// Waits until the emulator listens.
-async fn answers(at: SocketAddr, supervised: &mut Supervised) -> Result<(), String> {
-    let limit = Instant::now() + Duration::from_secs(20);
-    loop {
-        if tokio::net::TcpStream::connect(at).await.is_ok() {
-            return Ok(());
-        }
-        if supervised.ended() {
-            return Err("it ended".to_owned());
-        }
-        if Instant::now() > limit {
-            return Err("it did not listen within 20 s".to_owned());
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {

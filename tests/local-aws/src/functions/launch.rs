@@ -1,5 +1,5 @@
 //! The last step before a function's own code: `local-aws __runtime SPEC`, started by the emulator
-//! in place of a runtime's bootstrap.
+//! or by the supervisor in place of a runtime's bootstrap.
 //!
 //! It sends output to the function's log, enters the function's root directory, and becomes the
 //! function's first process, with exactly the environment that Lambda would give it.
@@ -20,8 +20,8 @@ pub(crate) struct Spec {
     pub(crate) argv: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) cwd: PathBuf,
-    /// A named pipe: the function's log.
-    pub(crate) log: PathBuf,
+    /// A named pipe: the function's log. Without it, output goes where this process's goes.
+    pub(crate) log: Option<PathBuf>,
     /// The root directory that the supervisor has built, if any.
     pub(crate) root: Option<PathBuf>,
 }
@@ -44,14 +44,16 @@ pub(crate) fn main(spec: &Path) -> ExitCode {
 fn start(spec: &Path) -> Result<std::convert::Infallible, String> {
     let spec = std::fs::read(spec).map_err(|error| error.to_string())?;
     let spec: Spec = serde_json::from_slice(&spec).map_err(|error| error.to_string())?;
-    let log = File::options()
-        .write(true)
-        .open(&spec.log)
-        .map_err(|error| format!("log: {error}"))?;
-    for stream in [1, 2] {
-        // SAFETY: both numbers are open file descriptors.
-        if unsafe { libc::dup2(log.as_raw_fd(), stream) } == -1 {
-            return Err(format!("log: {}", std::io::Error::last_os_error()));
+    if let Some(log) = &spec.log {
+        let log = File::options()
+            .write(true)
+            .open(log)
+            .map_err(|error| format!("log: {error}"))?;
+        for stream in [1, 2] {
+            // SAFETY: both numbers are open file descriptors.
+            if unsafe { libc::dup2(log.as_raw_fd(), stream) } == -1 {
+                return Err(format!("log: {}", std::io::Error::last_os_error()));
+            }
         }
     }
     let limit = libc::rlimit {

@@ -10,14 +10,19 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 mod compose;
+mod emulated;
 pub(crate) mod environment;
 pub(crate) mod launch;
 mod log;
+mod own;
 mod relay;
+mod runtime_api;
 pub(crate) mod runtimes;
 
-pub(crate) use compose::Setup;
+pub(crate) use compose::{Api, Setup};
 use environment::{Environment, Event, Outcome};
+
+use crate::ids;
 
 /// How functions are kept apart from the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub(crate) struct VersionKey {
     pub(crate) version: String,
     /// Grows with each change of code or configuration.
     pub(crate) generation: u64,
+    /// An environment talks to one Runtime API all its life.
+    pub(crate) api: Api,
 }
 
 pub(crate) struct Functions {

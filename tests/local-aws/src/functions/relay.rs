@@ -22,10 +22,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::log::Log;
+use super::runtime_api::MAX_RESPONSE;
 use crate::ids;
-
-/// A response may be this long (bytes), as the emulator and Lambda say when they refuse it.
-const MAX_RESPONSE: usize = 6_291_556;
 
 /// What the relay has seen the runtime do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +46,7 @@ pub(crate) struct Invocation {
     pub(crate) timeout: Duration,
     /// The deadline, when initialisation counts against the timeout.
     pub(crate) fixed_deadline: Option<SystemTime>,
+    pub(crate) trace_id: String,
 }
 
 struct State {
@@ -212,18 +211,8 @@ async fn deliver(headers: &mut hyper::HeaderMap, state: &State) {
         headers.insert("lambda-runtime-invoked-function-arn", arn);
     }
     // The emulator passes none on.
-    if let Ok(trace_id) = HeaderValue::from_str(&trace_id()) {
+    if let Ok(trace_id) = HeaderValue::from_str(&invocation.trace_id) {
         headers.insert("lambda-runtime-trace-id", trace_id);
     }
     let _ = state.seen.send(Seen::Delivered(id));
-}
-
-/// `Root=1-TIME-ID;Parent=ID;Sampled=0`, as X-Ray's header is written.
-fn trace_id() -> String {
-    let seconds = ids::epoch_ms(SystemTime::now()) / 1000;
-    format!(
-        "Root=1-{seconds:08x}-{};Parent={};Sampled=0",
-        ids::random_hex(12),
-        ids::random_hex(8)
-    )
 }

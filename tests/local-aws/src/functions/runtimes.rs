@@ -36,6 +36,8 @@ pub(crate) enum Runtime {
     Managed(Interpreter),
     /// `provided.*`: the code's own `bootstrap`.
     Provided,
+    /// A program of this machine, which is no part of the code.
+    Program(PathBuf),
 }
 
 /// All interpreters at hand.

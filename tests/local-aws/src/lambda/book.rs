@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::code::Code;
 use crate::faults::Outcome;
-use crate::functions::VersionKey;
+use crate::functions::{Api, VersionKey};
 use crate::ids;
 use crate::reply::AwsError;
 
@@ -293,10 +293,16 @@ impl Book {
 }
 
 /// The environments of a version.
-pub(crate) fn version_key(key: &FunctionKey, version: &str, generation: u64) -> VersionKey {
+pub(crate) fn version_key(
+    key: &FunctionKey,
+    version: &str,
+    generation: u64,
+    api: Api,
+) -> VersionKey {
     VersionKey {
         function: key.path(),
         version: version.to_owned(),
         generation,
+        api,
     }
 }

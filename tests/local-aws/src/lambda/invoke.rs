@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::book::{FunctionKey, State, Version, version_key};
 use super::{Incoming, Lambda, Stop, lock, qualifier, role};
 use crate::functions::environment::{Event, Outcome};
-use crate::functions::{Handled, Setup, VersionKey};
+use crate::functions::{Api, Handled, Setup, VersionKey};
 use crate::reply::{self, AwsError, Reply, with_header};
 use crate::{call, ids};
 
@@ -123,7 +123,7 @@ impl Lambda {
             }
             (name.to_owned(), version)
         };
-        let version_key = version_key(key, &name, version.generation);
+        let version_key = version_key(key, &name, version.generation, Api::Emulator);
         let known = lock(&self.setups).get(&version_key).cloned();
         let setup = match known {
             Some(setup) => setup,
@@ -143,6 +143,8 @@ impl Lambda {
             payload,
             client_context,
             function_arn: arn,
+            trace_id: ids::trace_id(),
+            sink: None,
         };
         Ok(Target {
             key: version_key,
@@ -212,6 +214,8 @@ impl Lambda {
                 .to_owned(),
             code,
             endpoint: self.endpoint.clone(),
+            api: Api::Emulator,
+            reports: true,
         })
     }
 
