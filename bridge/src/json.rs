@@ -50,6 +50,13 @@ impl<'a> Object<'a> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
+    /// The members: each one's name and raw text.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// Removes every member named `key`; says whether there was one.
     pub(crate) fn remove(&mut self, key: &str) -> bool {
         let before = self.0.len();
@@ -69,6 +76,18 @@ impl<'a> Object<'a> {
             Some((_, old)) => *old = value,
             None => self.0.push((Cow::Borrowed(key), value)),
         }
+    }
+
+    /// Gives each member for which `edit` returns a raw JSON text that text as its value; says whether there was one.
+    pub(crate) fn edit(&mut self, mut edit: impl FnMut(&str, &str) -> Option<String>) -> bool {
+        let mut edited = false;
+        for (name, value) in &mut self.0 {
+            if let Some(new) = edit(name, value) {
+                *value = Cow::Owned(new);
+                edited = true;
+            }
+        }
+        edited
     }
 
     /// Appends the object's JSON text to `out`.

@@ -1,12 +1,14 @@
 //! The launch contract between the provider and the bridge: how a function says which MCP server its bridge starts.
 //!
 //! Enters: the text of the function's environment variable [`ENV_SERVER`], JSON. Leaves: a [`ServerCommand`]. Refuses: unknown keys and values, an
-//! empty command line, a zero timeout. The provider writes the same struct, so the two sides cannot disagree on a name.
+//! empty command line, a zero timeout, a glob that is none. The provider writes the same struct, so the two sides cannot disagree on a name.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::glob::{Glob, GlobError};
 
 /// The function's environment variable that holds a [`ServerCommand`] as JSON.
 pub const ENV_SERVER: &str = "MCPLAMBDA_SERVER";
@@ -168,7 +170,8 @@ impl ServerCommand {
     /// # Errors
     ///
     /// [`LaunchError::Json`] when the text is not JSON of this shape, holds an unknown key or an unknown value; [`LaunchError::EmptyCommand`],
-    /// [`LaunchError::NulByte`] and [`LaunchError::ZeroTimeout`] for values that no process can be started with.
+    /// [`LaunchError::NulByte`] and [`LaunchError::ZeroTimeout`] for values that no process can be started with; [`LaunchError::Glob`] for a pattern that
+    /// can match nothing.
     pub fn parse(text: &str) -> Result<Self, LaunchError> {
         let command: Self = serde_json::from_str(text).map_err(LaunchError::Json)?;
         if command.argv.first().is_none_or(String::is_empty) {
@@ -187,6 +190,14 @@ impl ServerCommand {
         ] {
             if value == Some(0) {
                 return Err(LaunchError::ZeroTimeout { key });
+            }
+        }
+        for (key, patterns) in [
+            ("tools.include", &command.tools.include),
+            ("tools.exclude", &command.tools.exclude),
+        ] {
+            for pattern in patterns {
+                Glob::parse(pattern).map_err(|error| LaunchError::Glob { key, error })?;
             }
         }
         Ok(command)
@@ -211,6 +222,8 @@ pub enum LaunchError {
     NulByte { position: usize },
     /// `startup_timeout` or `secrets_ttl` is 0.
     ZeroTimeout { key: &'static str },
+    /// A pattern in `tools.include` or `tools.exclude` is no glob.
+    Glob { key: &'static str, error: GlobError },
 }
 
 impl fmt::Display for LaunchError {
@@ -230,6 +243,7 @@ impl fmt::Display for LaunchError {
             Self::ZeroTimeout { key } => {
                 write!(f, "{ENV_SERVER}: `{key}` must be at least 1 second")
             }
+            Self::Glob { key, error } => write!(f, "{ENV_SERVER}: `{key}`: {error}"),
         }
     }
 }
@@ -321,6 +335,14 @@ mod tests {
                 "`secrets_ttl` must be at least 1 second",
             ),
             (r#"{"argv":["a","b\u0000"]}"#, "`argv[1]` holds a NUL byte"),
+            (
+                r#"{"argv":["a"],"tools":{"include":["ok",""]}}"#,
+                "`tools.include`: a glob is empty",
+            ),
+            (
+                r#"{"argv":["a"],"tools":{"exclude":["get_[ab"]}}"#,
+                "`tools.exclude`: the glob `get_[ab` opens a set with `[`",
+            ),
             ("", "not a valid server description"),
         ] {
             let message = ServerCommand::parse(text).expect_err(text).to_string();

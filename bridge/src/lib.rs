@@ -10,6 +10,9 @@
 //! - `agentcore`, `streamable_http` with `metadata`: the two kinds that have rules of their own.
 //! - `request`: one JSON-RPC request to its answer: the bridge's own, or the server's.
 //! - `era`, `outgoing`, `incoming`, `notice`: what a message needs to cross from one era of MCP to the other, in each direction.
+//! - `tools`, [`glob`]: which tools callers see, and under which names.
+//! - `arguments`, `schema`: arguments that a gateway could only pass as text, turned back.
+//! - `trace`, `metrics`: what a call leaves behind for those who watch the function.
 //! - `session`: one server after another: started when needed, asked with a deadline, replaced when it no longer answers.
 //! - `conversation`: what is said to one server: handshake, requests, refusals.
 //! - `child`, `lines`, `environment`: the server's process, what it writes, and what it sees of the function's environment.
@@ -23,12 +26,16 @@
 //! - One thread, and one place where it sleeps: on all of the server's pipes and the Runtime API at once.
 //! - A call that was written to a server is never written to a second one.
 
+pub mod glob;
 pub mod launch;
 
 #[cfg(target_os = "linux")]
 mod agentcore;
 #[cfg(target_os = "linux")]
 mod body;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
+mod arguments;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
@@ -62,12 +69,23 @@ mod outgoing;
 #[cfg(target_os = "linux")]
 mod request;
 #[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
+mod metrics;
+#[cfg(target_os = "linux")]
 pub mod run;
 #[cfg(target_os = "linux")]
 mod runtime_api;
+#[cfg(target_os = "linux")]
+mod schema;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]
 mod session;
 #[cfg(target_os = "linux")]
 mod streamable_http;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
+mod tools;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
+mod trace;
