@@ -2,6 +2,8 @@
 //!
 //! Enters: lines for its stdin. Leaves: whole lines of its stdout and stderr, and how it ended. Refuses to wait: every read and write is non-blocking, and
 //! [`Child::wait`] is the one place where the bridge sleeps, on all of the process's pipes at once, so that neither side can stall the other.
+//!
+//! With the process goes everything that it started and left behind, in its group or out of it: see `orphans`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Ended;
 use crate::lines::{Line, Lines};
+use crate::orphans;
 
 /// The longest line of stdout that is kept. Lambda carries no answer above 6 MB, so a longer line can only be told of.
 pub(crate) const MAX_LINE: usize = 64 * 1024 * 1024;
@@ -299,12 +302,7 @@ impl Child {
 
     /// Looks without reaping: the zombie keeps the process group's id from being given to anyone else until the group is killed.
     fn has_exited(&self) -> bool {
-        // SAFETY: waitid writes into `info`, which is large enough and zeroed; WNOWAIT leaves the child to be reaped by `reap`.
-        unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-            libc::waitid(libc::P_PID, self.pid(), &raw mut info, flags) == 0 && info.si_pid() != 0
-        }
+        orphans::reap_until(self.pid())
     }
 
     fn reap(&mut self) {
@@ -318,7 +316,8 @@ impl Child {
             Err(_) => Ended::ClosedStdout,
         };
         self.ended = Some(ended);
-        // What it wrote last is still in the pipes. A process that left the group may hold them open, so only what is there is read.
+        orphans::kill_all();
+        // What it wrote last is still in the pipes. A process that could not be killed may hold them open, so only what is there is read.
         self.read_stdout();
         self.read_stderr();
         self.stdin = None;

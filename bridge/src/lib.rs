@@ -15,7 +15,7 @@
 //! - `trace`, `metrics`: what a call leaves behind for those who watch the function.
 //! - `session`: one server after another: started when needed, asked with a deadline, replaced when it no longer answers.
 //! - `conversation`: what is said to one server: handshake, requests, refusals.
-//! - `child`, `lines`, `environment`: the server's process, what it writes, and what it sees of the function's environment.
+//! - `child`, `lines`, `orphans`, `environment`: the server's process, what it writes and leaves behind, and what it sees of the function's environment.
 //! - `jsonrpc`, `json`, `body`: messages whose parts stay raw text.
 //! - `error`, `log`: what is told when something goes wrong, and to whom.
 //!
@@ -71,6 +71,8 @@ mod request;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
 mod metrics;
+#[cfg(target_os = "linux")]
+mod orphans;
 #[cfg(target_os = "linux")]
 pub mod run;
 #[cfg(target_os = "linux")]

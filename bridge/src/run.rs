@@ -12,6 +12,7 @@ use crate::environment;
 use crate::error::CallError;
 use crate::launch::{ENV_SERVER, HttpSettings, ServerCommand};
 use crate::log::Log;
+use crate::orphans;
 use crate::runtime_api::RuntimeApi;
 use crate::serve::{self, Answer};
 use crate::session::Session;
@@ -61,6 +62,7 @@ pub fn run() -> ExitCode {
     );
     let environment = environment::for_server(std::env::vars_os(), &command);
     let http = command.http.clone();
+    orphans::adopt();
     let mut session = Session::new(command, environment, directory, log);
 
     match session.ensure_ready(started + INIT_BUDGET) {

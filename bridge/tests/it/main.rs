@@ -2,9 +2,12 @@
 
 mod contract;
 mod contract_http;
+mod endurance;
 mod eras;
+mod freeze;
 mod http;
 mod lifecycle;
+mod processes;
 mod requests;
 mod sandbox;
 mod streaming;

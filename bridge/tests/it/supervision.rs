@@ -1,8 +1,9 @@
 //! A server may do whatever it likes: the exact answer that the caller gets, and that the next call is served.
 
 use crate::contract::without_times;
+use crate::processes::{signal, state, wait_until};
 use crate::sandbox::{
-    Builder, Posted, Sandbox, client_context, misbehaving, modern, wait_until_gone,
+    Builder, Posted, Sandbox, client_context, is_alive, misbehaving, modern, wait_until_gone,
 };
 
 /// A raw request for `tool` with a recognisable id.
@@ -111,6 +112,42 @@ fn an_exit_is_noticed_though_a_grandchild_holds_the_pipes_and_the_grandchild_goe
         .expect("a process id");
     wait_until_gone(pid);
     assert_eq!(sandbox.call_text("ok", "{}"), "ok");
+}
+
+#[test]
+fn what_left_the_servers_group_goes_with_it_and_does_not_delay_the_answer() {
+    let mut sandbox = Sandbox::start(&misbehaving(&[]));
+    let answer: serde_json::Value = serde_json::from_str(
+        &sandbox
+            .send(
+                &request("orphan", r#"{"s":600,"pipes":true,"die":true}"#),
+                None,
+            )
+            .response(),
+    )
+    .expect("JSON");
+    assert_eq!(answer["error"]["data"]["exitStatus"], 5);
+    let stderr = answer["error"]["data"]["stderr"].as_str();
+    let orphan = stderr
+        .and_then(|stderr| stderr.strip_prefix("leaving ")?.strip_suffix(" behind"))
+        .expect("a process id");
+    // Killed and cleared away before the answer: not even a zombie is left.
+    assert_eq!(state(orphan), None);
+    assert_eq!(sandbox.call_text("ok", "{}"), "ok");
+}
+
+#[test]
+fn what_a_running_server_let_go_is_left_alone_until_it_ends_by_itself() {
+    let mut sandbox = Sandbox::start(&misbehaving(&[]));
+    let daemon = sandbox.call_text("orphan", r#"{"s":600}"#);
+    let ended = sandbox.call_text("orphan", r#"{"s":0}"#);
+    wait_until("what ended is cleared away", || {
+        sandbox.call_text("ok", "{}");
+        state(&ended).is_none()
+    });
+    assert!(is_alive(&daemon));
+    sandbox.send(&request("exit", "{}"), None).response();
+    assert_eq!(state(&daemon), None);
 }
 
 #[test]
@@ -247,6 +284,42 @@ fn a_line_beyond_all_measure_is_dropped_and_told_of() {
         &error(
             r#""message":"the MCP server wrote a line of more than 67108864 bytes while it answered tools/call""#,
         ),
+    );
+}
+
+#[test]
+fn an_event_as_large_as_lambda_takes_reaches_the_server_whole() {
+    // 6 MB is what Lambda takes for an event.
+    let arguments = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
+    let mut sandbox = Sandbox::start(&misbehaving(&[]));
+    let event = arguments(6 * 1024 * 1024);
+    assert_eq!(event.len(), 6 * 1024 * 1024);
+    // The server counts its own way of writing them: with a blank behind the colon.
+    assert_eq!(
+        sandbox.call_text("length", &event),
+        (event.len() + 1).to_string()
+    );
+    let frame = request("length", "{}").len() - 2;
+    let event = request("length", &arguments(6 * 1024 * 1024 - frame));
+    assert_eq!(event.len(), 6 * 1024 * 1024);
+    assert_eq!(
+        sandbox.send(&event, None).response(),
+        result(&(6 * 1024 * 1024 - frame + 1).to_string())
+    );
+}
+
+#[test]
+fn an_event_that_comes_after_its_time_is_answered_all_the_same() {
+    let mut sandbox = Sandbox::start(&misbehaving(&[]));
+    assert_eq!(
+        without_times(
+            &sandbox
+                .send_within(request("hang", "{}").as_bytes(), None, 0)
+                .response()
+        ),
+        error(
+            r#""message":"the MCP server did not answer tools/call within N ms, when the function's time was nearly over; the call was cancelled""#
+        )
     );
 }
 
@@ -410,11 +483,7 @@ fn a_program_that_does_not_exist_is_named() {
 fn a_server_that_died_between_two_events_is_replaced_before_the_next_call() {
     let mut sandbox = Sandbox::start(&misbehaving(&[]));
     let first = sandbox.call_text("pid", "{}");
-    let killed = std::process::Command::new("kill")
-        .args(["-9", &first])
-        .status()
-        .expect("kill runs");
-    assert!(killed.success());
+    signal(&first, libc::SIGKILL);
     wait_until_gone(&first);
     assert_ne!(sandbox.call_text("pid", "{}"), first);
     sandbox.wait_for_log(
