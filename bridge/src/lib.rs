@@ -32,10 +32,10 @@ pub mod launch;
 #[cfg(target_os = "linux")]
 mod agentcore;
 #[cfg(target_os = "linux")]
-mod body;
-#[cfg(target_os = "linux")]
 #[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
 mod arguments;
+#[cfg(target_os = "linux")]
+mod body;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
@@ -63,16 +63,16 @@ mod log;
 #[cfg(target_os = "linux")]
 mod metadata;
 #[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
+mod metrics;
+#[cfg(target_os = "linux")]
 mod notice;
+#[cfg(target_os = "linux")]
+mod orphans;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
 mod request;
-#[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
-mod metrics;
-#[cfg(target_os = "linux")]
-mod orphans;
 #[cfg(target_os = "linux")]
 pub mod run;
 #[cfg(target_os = "linux")]
