@@ -104,6 +104,8 @@ pub(crate) struct Conversation {
     check: Option<u64>,
     /// A call has been made.
     used: bool,
+    /// Lines that the server wrote on stdout.
+    lines: u64,
 }
 
 impl Conversation {
@@ -126,6 +128,7 @@ impl Conversation {
             dropped_line: false,
             check: None,
             used: false,
+            lines: 0,
         };
         conversation.send_probe();
         conversation.probe_ends = Some(conversation.started + PROBE_PATIENCE);
@@ -222,6 +225,11 @@ impl Conversation {
         self.check.is_some()
     }
 
+    /// How many lines the server has written on stdout.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// The end of the server's stderr.
     pub(crate) fn stderr_tail(&self) -> String {
         self.child.stderr_tail()
@@ -290,6 +298,7 @@ impl Conversation {
             log.line(Origin::ServerStderr, &line);
         }
         while let Some(line) = self.child.next_line() {
+            self.lines += 1;
             match line {
                 Line::TooLong => {
                     log.warn(&format!("the MCP server wrote a line of more than {MAX_LINE} bytes on stdout; it was dropped"));

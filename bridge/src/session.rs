@@ -19,7 +19,7 @@ use crate::error::CallError;
 use crate::launch::{DEFAULT_STARTUP_TIMEOUT, ProcessScope, ServerCommand};
 use crate::log::Log;
 
-/// How long a server that let a call time out may take to show, at the next event, that it still answers.
+/// How long a server that let a call time out may be silent at the next event before it counts as stuck. One that is still writing is not.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a caller who is answered as things happen is told before the reply.
@@ -273,13 +273,18 @@ impl Session {
             return;
         }
         if running.is_silent() {
-            let now = Instant::now();
-            let until = now + CHECK_PATIENCE.min(deadline.saturating_duration_since(now) / 4);
+            let begun = Instant::now();
+            let last = begun + deadline.saturating_duration_since(begun) / 4;
+            let (mut lines, mut until) = (running.lines(), last.min(begun + CHECK_PATIENCE));
             while running.is_silent()
                 && Instant::now() < until
                 && running.ended(&self.log).is_none()
             {
                 running.turn(&self.log, None, Some(until));
+                if running.lines() != lines {
+                    lines = running.lines();
+                    until = last.min(Instant::now() + CHECK_PATIENCE);
+                }
             }
             if running.is_silent() {
                 self.log.warn("the MCP server has not answered since a call of it timed out; starting it again");
