@@ -21,6 +21,14 @@ fn begin(sandbox: &mut Sandbox, arguments: &str, millis: u128) -> String {
     request
 }
 
+/// Kills the frozen server, and thaws the bridge when it is dead.
+#[track_caller]
+fn die_in_the_freeze(sandbox: &Sandbox, server: &str) {
+    signal(server, libc::SIGKILL);
+    wait_until("the server is dead", || state(server) == Some('Z'));
+    signal(&bridge_pid(sandbox), libc::SIGCONT);
+}
+
 #[test]
 fn an_environment_frozen_between_two_events_serves_the_next_one_with_the_same_server() {
     let mut sandbox = Sandbox::start(&misbehaving(&[]));
@@ -99,8 +107,7 @@ fn a_server_that_was_killed_in_a_freeze_is_replaced() {
     let mut sandbox = Sandbox::start(&misbehaving(&[]));
     let server = sandbox.call_text("pid", "{}");
     freeze(&sandbox, &server);
-    signal(&server, libc::SIGKILL);
-    signal(&bridge_pid(&sandbox), libc::SIGCONT);
+    die_in_the_freeze(&sandbox, &server);
     assert_ne!(sandbox.call_text("pid", "{}"), server);
     assert_eq!(state(&server), None);
     sandbox.wait_for_log(
@@ -114,8 +121,7 @@ fn a_call_whose_server_was_killed_in_a_freeze_is_told_so_and_not_repeated() {
     let server = sandbox.call_text("pid", "{}");
     begin(&mut sandbox, r#"{"s":3600}"#, 60_000);
     freeze(&sandbox, &server);
-    signal(&server, libc::SIGKILL);
-    signal(&bridge_pid(&sandbox), libc::SIGCONT);
+    die_in_the_freeze(&sandbox, &server);
     assert_eq!(
         sandbox.next_posted().1.function_error(),
         "Server.Exited: the MCP server was killed by signal 9 while it answered tools/call; the call was not repeated: begun\nLast output of the server:\nbegun"
@@ -157,8 +163,7 @@ fn a_server_that_died_in_a_freeze_while_it_started_is_started_again() {
     let hello = sandbox.wait_for_log("hello from ");
     let server = hello.rsplit(' ').next().expect("a process id").to_owned();
     freeze(&sandbox, &server);
-    signal(&server, libc::SIGKILL);
-    signal(&bridge_pid(&sandbox), libc::SIGCONT);
+    die_in_the_freeze(&sandbox, &server);
     assert_ne!(sandbox.call_text("pid", "{}"), server);
     sandbox.wait_for_log("the MCP server was killed by signal 9 before it answered the handshake");
 }
