@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::json;
 use crate::jsonrpc::{ErrorObject, code, error_text};
+use crate::secrets::SecretsError;
 
 /// How a server process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ impl fmt::Display for Ended {
 /// A call that the server did not answer.
 #[derive(Debug)]
 pub(crate) enum CallError {
+    /// A secret that the server needs could not be read.
+    Secrets(SecretsError),
     /// The process could not be started at all.
     Spawn {
         program: String,
@@ -78,7 +81,8 @@ impl CallError {
             | Self::Handshake { stderr, .. }
             | Self::Ended { stderr, .. }
             | Self::Deadline { stderr, .. } => stderr,
-            Self::Spawn { .. }
+            Self::Secrets(_)
+            | Self::Spawn { .. }
             | Self::CallerGone { .. }
             | Self::NoResult { .. }
             | Self::LineTooLong { .. }
@@ -89,6 +93,7 @@ impl CallError {
     /// `errorType` of a function error.
     pub(crate) fn error_type(&self) -> &'static str {
         match self {
+            Self::Secrets(_) => "Server.SecretFailed",
             Self::Spawn { .. }
             | Self::EndedAtStart { .. }
             | Self::StartTimeout { .. }
@@ -131,6 +136,7 @@ impl CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Secrets(error) => write!(f, "cannot start the MCP server: {error}")?,
             Self::Spawn { program, error } => {
                 write!(f, "cannot start the MCP server: `{program}`: {error}")?
             }

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::glob::{Glob, GlobError};
+use crate::secret_reference::{ReferenceError, SecretReference};
 
 /// The function's environment variable that holds a [`ServerCommand`] as JSON.
 pub const ENV_SERVER: &str = "MCPLAMBDA_SERVER";
@@ -171,7 +172,7 @@ impl ServerCommand {
     ///
     /// [`LaunchError::Json`] when the text is not JSON of this shape, holds an unknown key or an unknown value; [`LaunchError::EmptyCommand`],
     /// [`LaunchError::NulByte`] and [`LaunchError::ZeroTimeout`] for values that no process can be started with; [`LaunchError::Glob`] for a pattern that
-    /// can match nothing.
+    /// can match nothing; and those of [`ServerCommand::secret_references`].
     pub fn parse(text: &str) -> Result<Self, LaunchError> {
         let command: Self = serde_json::from_str(text).map_err(LaunchError::Json)?;
         if command.argv.first().is_none_or(String::is_empty) {
@@ -200,7 +201,32 @@ impl ServerCommand {
                 Glob::parse(pattern).map_err(|error| LaunchError::Glob { key, error })?;
             }
         }
+        command.secret_references()?;
         Ok(command)
+    }
+
+    /// [`ServerCommand::secrets`] taken apart: each variable's name and where its value is.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError::SecretVariable`] for a name that no environment variable can have, [`LaunchError::Secret`] for a text that is no reference.
+    pub fn secret_references(&self) -> Result<Vec<(&str, SecretReference)>, LaunchError> {
+        self.secrets
+            .iter()
+            .map(|(variable, reference)| {
+                if variable.is_empty() || variable.contains(['=', '\0']) {
+                    return Err(LaunchError::SecretVariable {
+                        variable: variable.clone(),
+                    });
+                }
+                let reference =
+                    SecretReference::parse(reference).map_err(|error| LaunchError::Secret {
+                        variable: variable.clone(),
+                        error,
+                    })?;
+                Ok((variable.as_str(), reference))
+            })
+            .collect()
     }
 
     /// The value of [`ENV_SERVER`]: compact JSON, keys at their default left out, the same text for the same command.
@@ -224,6 +250,13 @@ pub enum LaunchError {
     ZeroTimeout { key: &'static str },
     /// A pattern in `tools.include` or `tools.exclude` is no glob.
     Glob { key: &'static str, error: GlobError },
+    /// No environment variable can have the name of one of `secrets`.
+    SecretVariable { variable: String },
+    /// One of `secrets` is no reference to a secret.
+    Secret {
+        variable: String,
+        error: ReferenceError,
+    },
 }
 
 impl fmt::Display for LaunchError {
@@ -244,6 +277,13 @@ impl fmt::Display for LaunchError {
                 write!(f, "{ENV_SERVER}: `{key}` must be at least 1 second")
             }
             Self::Glob { key, error } => write!(f, "{ENV_SERVER}: `{key}`: {error}"),
+            Self::SecretVariable { variable } => write!(
+                f,
+                "{ENV_SERVER}: `secrets` has {variable:?}, which is no name of an environment variable"
+            ),
+            Self::Secret { variable, error } => {
+                write!(f, "{ENV_SERVER}: `secrets.{variable}`: {error}")
+            }
         }
     }
 }
@@ -252,6 +292,7 @@ impl std::error::Error for LaunchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Json(error) => Some(error),
+            Self::Secret { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -342,6 +383,14 @@ mod tests {
             (
                 r#"{"argv":["a"],"tools":{"exclude":["get_[ab"]}}"#,
                 "`tools.exclude`: the glob `get_[ab` opens a set with `[`",
+            ),
+            (
+                r#"{"argv":["a"],"secrets":{"A=B":"arn:aws:ssm:eu-west-1:123456789012:parameter/p"}}"#,
+                r#"`secrets` has "A=B", which is no name of an environment variable"#,
+            ),
+            (
+                r#"{"argv":["a"],"secrets":{"API_KEY":"my-secret"}}"#,
+                "`secrets.API_KEY`: `my-secret` is no reference to a secret: it is no ARN;",
             ),
             ("", "not a valid server description"),
         ] {

@@ -2,9 +2,9 @@
 //!
 //! # Layout, as an event travels
 //!
-//! - [`launch`]: how the function says which server it runs. The one part that the provider shares.
+//! - [`launch`], [`secret_reference`]: how the function says which server it runs, and where its secrets are. The one part that the provider shares.
 //! - `run`: the loop: next event, answer, next event.
-//! - `runtime_api`: Lambda's HTTP interface to its runtimes.
+//! - `runtime_api`, `http_response`: Lambda's HTTP interface to its runtimes.
 //! - `event`, `http`: what kind of event it is, and what it asks for.
 //! - `serve`: what each kind of event is owed, whatever the server does.
 //! - `agentcore`, `streamable_http` with `metadata`: the two kinds that have rules of their own.
@@ -16,6 +16,7 @@
 //! - `session`: one server after another: started when needed, asked with a deadline, replaced when it no longer answers.
 //! - `conversation`: what is said to one server: handshake, requests, refusals.
 //! - `child`, `lines`, `orphans`, `environment`: the server's process, what it writes and leaves behind, and what it sees of the function's environment.
+//! - `secrets`: what the server's environment gets from Secrets Manager and Parameter Store.
 //! - `jsonrpc`, `json`, `body`: messages whose parts stay raw text.
 //! - `error`, `log`: what is told when something goes wrong, and to whom.
 //!
@@ -28,6 +29,7 @@
 
 pub mod glob;
 pub mod launch;
+pub mod secret_reference;
 
 #[cfg(target_os = "linux")]
 mod agentcore;
@@ -50,6 +52,8 @@ mod error;
 mod event;
 #[cfg(target_os = "linux")]
 mod http;
+#[cfg(target_os = "linux")]
+mod http_response;
 #[cfg(target_os = "linux")]
 mod incoming;
 #[cfg(target_os = "linux")]
@@ -79,6 +83,8 @@ pub mod run;
 mod runtime_api;
 #[cfg(target_os = "linux")]
 mod schema;
+#[cfg(target_os = "linux")]
+mod secrets;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]

@@ -88,7 +88,7 @@ impl Log {
 }
 
 /// RFC 3339 in UTC with milliseconds, as Lambda's log filters read it.
-fn timestamp(time: SystemTime) -> String {
+pub(crate) fn timestamp(time: SystemTime) -> String {
     let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (elapsed.as_secs(), elapsed.subsec_millis());
     let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);

@@ -14,6 +14,7 @@ use crate::launch::{ENV_SERVER, HttpSettings, ServerCommand};
 use crate::log::Log;
 use crate::orphans;
 use crate::runtime_api::RuntimeApi;
+use crate::secrets::Secrets;
 use crate::serve::{self, Answer};
 use crate::session::Session;
 
@@ -46,7 +47,11 @@ pub fn run() -> ExitCode {
             "the environment variable {ENV_SERVER} is not set; it must be JSON such as {{\"argv\":[\"python3.13\",\"-m\",\"mcp_server_time\"]}}"
         )),
     };
-    let command = match command {
+    let command = command.and_then(|command| {
+        let secrets = Secrets::new(&command, variable).map_err(|error| error.to_string())?;
+        Ok((command, secrets))
+    });
+    let (command, secrets) = match command {
         Ok(command) => command,
         Err(reason) => {
             log.warn(&reason);
@@ -63,7 +68,7 @@ pub fn run() -> ExitCode {
     let environment = environment::for_server(std::env::vars_os(), &command);
     let http = command.http.clone();
     orphans::adopt();
-    let mut session = Session::new(command, environment, directory, log);
+    let mut session = Session::new(command, environment, directory, secrets, log);
 
     match session.ensure_ready(started + INIT_BUDGET) {
         Ok(_) => {}

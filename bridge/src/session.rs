@@ -18,6 +18,7 @@ use crate::era::Server;
 use crate::error::CallError;
 use crate::launch::{DEFAULT_STARTUP_TIMEOUT, ProcessScope, ServerCommand};
 use crate::log::Log;
+use crate::secrets::Secrets;
 
 /// How long a server that let a call time out may be silent at the next event before it counts as stuck. One that is still writing is not.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
@@ -44,6 +45,7 @@ pub(crate) struct Session {
     command: ServerCommand,
     environment: BTreeMap<OsString, OsString>,
     directory: Option<PathBuf>,
+    secrets: Secrets,
     pub(crate) log: Log,
     running: Option<Conversation>,
 }
@@ -54,12 +56,14 @@ impl Session {
         command: ServerCommand,
         environment: BTreeMap<OsString, OsString>,
         directory: Option<PathBuf>,
+        secrets: Secrets,
         log: Log,
     ) -> Self {
         Self {
             command,
             environment,
             directory,
+            secrets,
             log,
             running: None,
         }
@@ -72,6 +76,7 @@ impl Session {
     /// Why there is none. A server that is merely still starting at `deadline` is kept, so that a later event can find it ready.
     pub(crate) fn ensure_ready(&mut self, deadline: Instant) -> Result<Rc<Server>, CallError> {
         self.discard_unusable(deadline);
+        self.refresh_secrets(deadline)?;
         let startup = Duration::from_secs(u64::from(
             self.command
                 .startup_timeout
@@ -82,7 +87,7 @@ impl Session {
             None => {
                 let child = Child::spawn(
                     &self.command.argv,
-                    &self.environment,
+                    &self.secrets.add_to(&self.environment),
                     self.directory.as_deref(),
                 )
                 .map_err(|error| CallError::Spawn {
@@ -253,6 +258,20 @@ impl Session {
         if let Some(running) = self.running.take() {
             running.shut_down(&self.log);
         }
+    }
+
+    /// Makes sure that there are values for the server's secrets, and ends a server that was started with others than there are now.
+    fn refresh_secrets(&mut self, deadline: Instant) -> Result<(), CallError> {
+        let changed = self
+            .secrets
+            .refresh(deadline, &self.log)
+            .map_err(CallError::Secrets)?;
+        if changed && self.running.is_some() {
+            self.log
+                .warn("a secret has changed; starting the MCP server again");
+            self.shut_down();
+        }
+        Ok(())
     }
 
     /// Drops a server that died since the last event, or that has not answered since a call of it timed out.

@@ -198,7 +198,7 @@ fn the_tool_schema_is_pure() {
 }
 
 #[test]
-fn the_bridge_depends_on_three_crates_and_none_of_ours() {
+fn the_bridge_depends_on_few_crates_and_none_of_ours() {
     let manifest: toml::Table = text(&root().join("bridge/Cargo.toml"))
         .parse()
         .expect("TOML");
@@ -207,8 +207,40 @@ fn the_bridge_depends_on_three_crates_and_none_of_ours() {
         .expect("a table")
         .keys()
         .collect();
-    assert_eq!(dependencies, ["libc", "serde", "serde_json"]);
+    assert_eq!(
+        dependencies,
+        [
+            "base64",
+            "libc",
+            "ring",
+            "rustls",
+            "serde",
+            "serde_json",
+            "webpki",
+            "webpki-roots"
+        ]
+    );
     assert!(!manifest.contains_key("target") && !manifest.contains_key("build-dependencies"));
+}
+
+/// ring cannot verify the P-521 certificate that Terraform shows, so only the bridge may have it.
+#[test]
+fn the_provider_has_no_ring() {
+    let manifest: toml::Table = text(&root().join("Cargo.toml")).parse().expect("TOML");
+    let dependencies = manifest["dependencies"].as_table().expect("a table");
+    assert_eq!(
+        dependencies["mcplambda-bridge"]["default-features"].as_bool(),
+        Some(false)
+    );
+    for (name, dependency) in dependencies {
+        let features = dependency.get("features").and_then(|list| list.as_array());
+        let names_ring = features
+            .into_iter()
+            .flatten()
+            .filter_map(|feature| feature.as_str())
+            .any(|feature| feature.split(['-', '_']).any(|word| word == "ring"));
+        assert!(name != "ring" && !names_ring, "{name} brings ring");
+    }
 }
 
 #[test]

@@ -4,11 +4,17 @@ mod contract;
 mod contract_http;
 mod endurance;
 mod eras;
+#[cfg(feature = "secrets")]
+mod fake_aws;
 mod freeze;
 mod http;
 mod lifecycle;
 mod processes;
 mod requests;
 mod sandbox;
+#[cfg(feature = "secrets")]
+mod secrets;
+#[cfg(feature = "secrets")]
+mod secrets_tls;
 mod streaming;
 mod supervision;
