@@ -92,7 +92,6 @@ mod session;
 #[cfg(target_os = "linux")]
 mod streamable_http;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
 mod tools;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]

@@ -1,7 +1,7 @@
 //! One JSON-RPC request to its answer: what the bridge answers itself, and what it passes on to the server.
 //!
 //! Enters: a [`Request`] of a caller of either era, and where notifications can be sent meanwhile. Leaves: an [`Answered`], always, without the id. Refuses:
-//! methods that the caller's era does not have, and those that end with the event (subscriptions, tasks).
+//! methods that the caller's era does not have, those that end with the event (subscriptions, tasks), and tools that the function does not show.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -17,6 +17,7 @@ use crate::jsonrpc::{code, error_response};
 use crate::notice::{self, Watched};
 use crate::outgoing;
 use crate::session::{Heard, Session, Watch};
+use crate::tools::UnknownTool;
 
 /// After this long without a message a stream gets a sign of life, below the idle limits of the proxies on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -191,6 +192,15 @@ fn unknown_method(method: &str) -> Answered {
     )
 }
 
+/// What a caller is told who calls a tool that it does not see: the same as of one that does not exist.
+fn unknown_tool(UnknownTool(name): UnknownTool) -> CallerError {
+    let message = match name {
+        Some(name) => format!("Unknown tool: {name}"),
+        None => "`params.name` must be a string, the tool's name".to_owned(),
+    };
+    CallerError::new(code::INVALID_PARAMS, &message, None)
+}
+
 /// A tool's result that says why there is none.
 pub(crate) fn tool_error(text: &str) -> String {
     format!(
@@ -224,6 +234,17 @@ pub(crate) fn forward(
     mut listener: Option<&mut dyn Listener>,
     deadline: Instant,
 ) -> Result<Forwarded, CallError> {
+    let renamed = match request.method {
+        "tools/call" => match session.tools.call_for_server(request.params) {
+            Ok(renamed) => renamed,
+            Err(unknown) => return Ok(Forwarded::Error(unknown_tool(unknown))),
+        },
+        _ => None,
+    };
+    let request = Request {
+        params: renamed.as_deref().or(request.params),
+        ..request
+    };
     let server = session.ensure_ready(deadline)?;
     let listens = request.method == "subscriptions/listen";
     if listens && server.era == Era::Legacy {
@@ -305,8 +326,17 @@ pub(crate) fn forward(
                 Some(Wanted::Input(wanted)) => return Ok(Forwarded::WantsInput(wanted)),
             }
         }
-        let rewritten =
-            incoming::result_for_caller(result, request.method, request.caller, &server);
+        let shown = match request.method {
+            "tools/list" => session.tools.list_for_caller(result),
+            _ => None,
+        };
+        let rewritten = incoming::result_for_caller(
+            shown.as_deref().unwrap_or(result),
+            request.method,
+            request.caller,
+            &server,
+        )
+        .or(shown);
         return Ok(Forwarded::Result(match rewritten {
             Some(rewritten) => Body::text(rewritten),
             None => {

@@ -17,6 +17,7 @@ use crate::runtime_api::RuntimeApi;
 use crate::secrets::Secrets;
 use crate::serve::{self, Answer};
 use crate::session::Session;
+use crate::tools::Tools;
 
 /// How much of Lambda's ten seconds of init the server may use. After that the bridge asks for events, and the first one waits for the server.
 const INIT_BUDGET: Duration = Duration::from_secs(9);
@@ -47,12 +48,13 @@ pub fn run() -> ExitCode {
             "the environment variable {ENV_SERVER} is not set; it must be JSON such as {{\"argv\":[\"python3.13\",\"-m\",\"mcp_server_time\"]}}"
         )),
     };
-    let command = command.and_then(|command| {
+    let read = command.and_then(|command| {
         let secrets = Secrets::new(&command, variable).map_err(|error| error.to_string())?;
-        Ok((command, secrets))
+        let tools = Tools::new(&command.tools).map_err(|error| error.to_string())?;
+        Ok((command, secrets, tools))
     });
-    let (command, secrets) = match command {
-        Ok(command) => command,
+    let (command, secrets, tools) = match read {
+        Ok(read) => read,
         Err(reason) => {
             log.warn(&reason);
             if let Err(error) = api.fail_init("Runtime.InvalidServer", &reason) {
@@ -68,7 +70,7 @@ pub fn run() -> ExitCode {
     let environment = environment::for_server(std::env::vars_os(), &command);
     let http = command.http.clone();
     orphans::adopt();
-    let mut session = Session::new(command, environment, directory, secrets, log);
+    let mut session = Session::new(command, environment, directory, secrets, tools, log);
 
     match session.ensure_ready(started + INIT_BUDGET) {
         Ok(_) => {}

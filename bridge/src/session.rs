@@ -19,6 +19,7 @@ use crate::error::CallError;
 use crate::launch::{DEFAULT_STARTUP_TIMEOUT, ProcessScope, ServerCommand};
 use crate::log::Log;
 use crate::secrets::Secrets;
+use crate::tools::Tools;
 
 /// How long a server that let a call time out may be silent at the next event before it counts as stuck. One that is still writing is not.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
@@ -46,6 +47,8 @@ pub(crate) struct Session {
     environment: BTreeMap<OsString, OsString>,
     directory: Option<PathBuf>,
     secrets: Secrets,
+    /// Which of the server's tools callers see.
+    pub(crate) tools: Tools,
     pub(crate) log: Log,
     running: Option<Conversation>,
 }
@@ -57,6 +60,7 @@ impl Session {
         environment: BTreeMap<OsString, OsString>,
         directory: Option<PathBuf>,
         secrets: Secrets,
+        tools: Tools,
         log: Log,
     ) -> Self {
         Self {
@@ -64,6 +68,7 @@ impl Session {
             environment,
             directory,
             secrets,
+            tools,
             log,
             running: None,
         }

@@ -18,3 +18,4 @@ mod secrets;
 mod secrets_tls;
 mod streaming;
 mod supervision;
+mod tools;
