@@ -1,7 +1,7 @@
 //! A tool call by AgentCore Gateway: the event is the arguments, the answer the tool's result itself.
 //!
 //! Enters: a tool's name and its arguments. Leaves: an [`Answer`], always. The gateway speaks no MCP to a Lambda target, so it counts as a caller of the
-//! legacy era.
+//! legacy era. Its schema language knows few types, so that some arguments come as JSON text: they are turned back first (`catalogue`, `arguments`).
 //!
 //! # Errors as the gateway gets them
 //!
@@ -15,6 +15,7 @@
 use std::time::Instant;
 
 use crate::body::Body;
+use crate::catalogue;
 use crate::era::Era;
 use crate::error::{CallError, server_error_sentence};
 use crate::json;
@@ -31,8 +32,15 @@ pub(crate) fn answer(
     arguments: Option<&str>,
     deadline: Instant,
 ) -> Answer {
+    let typed = match arguments {
+        Some(arguments) => match catalogue::typed(session, tool, arguments, deadline) {
+            Ok(typed) => typed,
+            Err(error) => return function_error(&error),
+        },
+        None => None,
+    };
     let mut params = format!(r#"{{"name":{}"#, json::quote(tool));
-    if let Some(arguments) = arguments {
+    if let Some(arguments) = typed.as_deref().or(arguments) {
         params.push_str(r#","arguments":"#);
         params.push_str(arguments);
     }
@@ -59,10 +67,14 @@ pub(crate) fn answer(
         },
         Ok(Forwarded::WantsInput(wanted)) => tool_error(&request::wants_input_sentence(&wanted)),
         Err(error @ CallError::Deadline { .. }) => tool_error(&error.full_text()),
-        Err(error) => Answer::FunctionError {
-            error_type: error.error_type(),
-            message: error.full_text(),
-        },
+        Err(error) => function_error(&error),
+    }
+}
+
+fn function_error(error: &CallError) -> Answer {
+    Answer::FunctionError {
+        error_type: error.error_type(),
+        message: error.full_text(),
     }
 }
 

@@ -12,6 +12,7 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::catalogue::Schemas;
 use crate::child::{Child, MAX_LINE};
 use crate::era::{self, Era, Server};
 use crate::error::{Ended, server_error_sentence, shorten};
@@ -106,6 +107,10 @@ pub(crate) struct Conversation {
     used: bool,
     /// Lines that the server wrote on stdout.
     lines: u64,
+    /// What is known of the server's tools, if they have been asked for since they last changed.
+    schemas: Option<Rc<Schemas>>,
+    /// How often the server has said that its tools have changed.
+    tool_list_changes: u64,
 }
 
 impl Conversation {
@@ -129,6 +134,8 @@ impl Conversation {
             check: None,
             used: false,
             lines: 0,
+            schemas: None,
+            tool_list_changes: 0,
         };
         conversation.send_probe();
         conversation.probe_ends = Some(conversation.started + PROBE_PATIENCE);
@@ -230,6 +237,22 @@ impl Conversation {
         self.lines
     }
 
+    /// What is known of the server's tools. A change that the server has written of is taken in first.
+    pub(crate) fn schemas(&mut self, log: &Log) -> Option<Rc<Schemas>> {
+        self.turn(log, None, Some(Instant::now()));
+        self.schemas.clone()
+    }
+
+    /// Keeps what the server said of its tools.
+    pub(crate) fn keep_schemas(&mut self, schemas: Rc<Schemas>) {
+        self.schemas = Some(schemas);
+    }
+
+    /// How often the server has said that its tools have changed.
+    pub(crate) fn tool_list_changes(&self) -> u64 {
+        self.tool_list_changes
+    }
+
     /// The end of the server's stderr.
     pub(crate) fn stderr_tail(&self) -> String {
         self.child.stderr_tail()
@@ -322,6 +345,10 @@ impl Conversation {
             return;
         };
         if let Some(method) = &message.method {
+            if method == "notifications/tools/list_changed" {
+                self.schemas = None;
+                self.tool_list_changes += 1;
+            }
             if let Some(id) = message.id {
                 let (key, value) = answer_to_server(method);
                 let line = response_line(id, key, &value);

@@ -11,7 +11,7 @@
 //! - `request`: one JSON-RPC request to its answer: the bridge's own, or the server's.
 //! - `era`, `outgoing`, `incoming`, `notice`: what a message needs to cross from one era of MCP to the other, in each direction.
 //! - `tools`, [`glob`]: which tools callers see, and under which names.
-//! - `arguments`, `schema`: arguments that a gateway could only pass as text, turned back.
+//! - `catalogue`, `arguments`, `schema`: arguments that a gateway could only pass as text, turned back as the server's own schemas say.
 //! - `trace`, `metrics`: what a call leaves behind for those who watch the function.
 //! - `session`: one server after another: started when needed, asked with a deadline, replaced when it no longer answers.
 //! - `conversation`: what is said to one server: handshake, requests, refusals.
@@ -34,10 +34,11 @@ pub mod secret_reference;
 #[cfg(target_os = "linux")]
 mod agentcore;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
 mod arguments;
 #[cfg(target_os = "linux")]
 mod body;
+#[cfg(target_os = "linux")]
+mod catalogue;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::catalogue::Schemas;
 use crate::child::{self, Child, MAX_LINE};
 use crate::conversation::{Conversation, Reply};
 use crate::era::Server;
@@ -232,6 +233,25 @@ impl Session {
             };
             running.turn(&self.log, None, Some(until));
         }
+    }
+
+    /// What is known of the tools of the server that [`Session::ensure_ready`] found.
+    pub(crate) fn kept_schemas(&mut self) -> Option<Rc<Schemas>> {
+        self.running.as_mut()?.schemas(&self.log)
+    }
+
+    /// Keeps what that server said of its tools, for as long as it lives and they do not change.
+    pub(crate) fn keep_schemas(&mut self, schemas: Rc<Schemas>) {
+        if let Some(running) = &mut self.running {
+            running.keep_schemas(schemas);
+        }
+    }
+
+    /// How often that server has said that its tools have changed.
+    pub(crate) fn tool_list_changes(&self) -> u64 {
+        self.running
+            .as_ref()
+            .map_or(0, Conversation::tool_list_changes)
     }
 
     /// Passes a notification on to the server that [`Session::ensure_ready`] found.
