@@ -25,11 +25,12 @@ use crate::runtime_api::MAX_ANSWER;
 use crate::serve::Answer;
 use crate::session::Session;
 
-/// Calls a tool.
+/// Calls a tool. `trace` is the event's `traceparent`.
 pub(crate) fn answer(
     session: &mut Session,
     tool: &str,
     arguments: Option<&str>,
+    trace: Option<&str>,
     deadline: Instant,
 ) -> Answer {
     let typed = match arguments {
@@ -50,6 +51,7 @@ pub(crate) fn answer(
         method: "tools/call",
         params: Some(&params),
         caller: Era::Legacy,
+        trace,
     };
     match request::forward(session, request, None, deadline) {
         Ok(Forwarded::Result(body)) if body.len() > MAX_ANSWER => tool_error(

@@ -87,7 +87,8 @@ fn fetch(session: &mut Session, server: &Server, deadline: Instant) -> Rc<Schema
     let mut cursor: Option<String> = None;
     for _ in 0..MOST_PAGES {
         let params = cursor.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#));
-        let outgoing = outgoing::params_for_server(params.as_deref(), Era::Legacy, server, None);
+        let outgoing =
+            outgoing::params_for_server(params.as_deref(), Era::Legacy, server, None, None);
         let failure = match session.call("tools/list", outgoing.params.as_deref(), None, until) {
             Ok(reply) => match reply.outcome() {
                 Some(Outcome::Result(result)) => {

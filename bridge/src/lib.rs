@@ -95,5 +95,4 @@ mod streamable_http;
 #[cfg(target_os = "linux")]
 mod tools;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
 mod trace;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::era::{self, Era, META_CAPABILITIES, META_CLIENT, META_LOG_LEVEL, META_VERSION, Server};
 use crate::json::{self, Object};
+use crate::trace::TRACEPARENT;
 
 /// What a modern server is asked to log for a legacy caller, who has no way to ask per request: what servers of that era send by default.
 const LOG_LEVEL_FOR_LEGACY: &str = r#""info""#;
@@ -26,11 +27,13 @@ pub(crate) struct Outgoing<'a> {
 }
 
 /// Translates `params`. `watched` is the id that the request will have, when the caller gets notifications as they come: it is the progress token too.
+/// `trace` is the `traceparent` of the event that the request came in; one that the caller gave stays.
 pub(crate) fn params_for_server<'a>(
     params: Option<&'a str>,
     caller: Era,
     server: &Server,
     watched: Option<u64>,
+    trace: Option<&str>,
 ) -> Outgoing<'a> {
     let same_era = caller == server.era;
     let parsed = params.and_then(|params| Object::parse(params.as_bytes()));
@@ -43,9 +46,11 @@ pub(crate) fn params_for_server<'a>(
         log_level: log_level(meta.as_ref()),
         ..Outgoing::default()
     };
+    let trace = trace.filter(|_| may_carry(params, parsed.as_ref(), meta.as_ref()));
     let may_offer_tasks = caller == Era::Modern && server.era == Era::Modern;
     let untouched = same_era
         && outgoing.progress_token.is_none()
+        && trace.is_none()
         && !(may_offer_tasks && offers_tasks(meta.as_ref()));
     if untouched {
         outgoing.params = params.map(Cow::Borrowed);
@@ -62,6 +67,9 @@ pub(crate) fn params_for_server<'a>(
         }
         (Era::Modern, Era::Legacy) => meta.retain(|key| !era::is_reserved(key)),
         (Era::Modern, Era::Modern) => withdraw_tasks(&mut meta),
+    }
+    if let Some(trace) = trace {
+        meta.set(TRACEPARENT, json::quote(trace));
     }
     if let (Some(id), Some(_)) = (watched, &outgoing.progress_token) {
         meta.set(PROGRESS_TOKEN, id.to_string());
@@ -90,6 +98,16 @@ fn set_modern(meta: &mut Object<'_>) {
     meta.set(META_VERSION, json::quote(era::MODERN_VERSION));
     meta.set(META_CAPABILITIES, "{}");
     meta.set(META_CLIENT, era::BRIDGE_INFO);
+}
+
+/// Whether a trace context can be added: there is none yet, and a place for it.
+fn may_carry(params: Option<&str>, parsed: Option<&Object<'_>>, meta: Option<&Object<'_>>) -> bool {
+    match (params, parsed, meta) {
+        (None, ..) => true,
+        (Some(_), Some(_), Some(meta)) => meta.get(TRACEPARENT).is_none(),
+        (Some(_), Some(parsed), None) => parsed.get("_meta").is_none(),
+        (Some(_), None, _) => false,
+    }
 }
 
 fn token(meta: &Object<'_>) -> Option<String> {
@@ -143,7 +161,7 @@ mod tests {
     }
 
     fn sent(params: &str, caller: Era, server_era: Era, watched: Option<u64>) -> Outgoing<'_> {
-        params_for_server(Some(params), caller, &server(server_era), watched)
+        params_for_server(Some(params), caller, &server(server_era), watched, None)
     }
 
     #[test]
@@ -161,7 +179,7 @@ mod tests {
             assert_eq!(sent(text, era, era, None).params.as_deref(), Some(text));
         }
         assert_eq!(
-            params_for_server(None, Era::Legacy, &server(Era::Legacy), Some(3)),
+            params_for_server(None, Era::Legacy, &server(Era::Legacy), Some(3), None),
             Outgoing::default()
         );
     }
@@ -223,6 +241,42 @@ mod tests {
             Some(
                 r#"{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"extensions":{"x":{}}}}}"#
             )
+        );
+    }
+
+    #[test]
+    fn a_trace_context_joins_what_the_caller_sent_and_never_replaces_it() {
+        let add = |params, server_era| {
+            params_for_server(params, Era::Legacy, &server(server_era), None, Some("T"))
+                .params
+                .map(Cow::into_owned)
+        };
+        for (params, expected) in [
+            (None, r#"{"_meta":{"traceparent":"T"}}"#),
+            (
+                Some(r#"{"name":"a","n":1.0}"#),
+                r#"{"name":"a","n":1.0,"_meta":{"traceparent":"T"}}"#,
+            ),
+            (
+                Some(r#"{"_meta":{"progressToken":1},"name":"a"}"#),
+                r#"{"_meta":{"progressToken":1,"traceparent":"T"},"name":"a"}"#,
+            ),
+        ] {
+            assert_eq!(add(params, Era::Legacy).as_deref(), Some(expected));
+        }
+        for kept in [
+            r#"{"_meta":{"traceparent":"mine"}}"#,
+            r#"{"_meta":7}"#,
+            "[]",
+        ] {
+            assert_eq!(add(Some(kept), Era::Legacy).as_deref(), Some(kept));
+        }
+        let translated = add(Some(r#"{"_meta":{"traceparent":"mine"}}"#), Era::Modern);
+        assert!(
+            translated
+                .as_deref()
+                .is_some_and(|params| params.starts_with(r#"{"_meta":{"traceparent":"mine","#)),
+            "{translated:?}"
         );
     }
 }

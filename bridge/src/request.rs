@@ -18,6 +18,7 @@ use crate::notice::{self, Watched};
 use crate::outgoing;
 use crate::session::{Heard, Session, Watch};
 use crate::tools::UnknownTool;
+use crate::trace;
 
 /// After this long without a message a stream gets a sign of life, below the idle limits of the proxies on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -33,6 +34,8 @@ pub(crate) struct Request<'a> {
     /// Raw; an object where there are any.
     pub(crate) params: Option<&'a str>,
     pub(crate) caller: Era,
+    /// The `traceparent` of the event that it came in.
+    pub(crate) trace: Option<&'a str>,
 }
 
 /// Someone who gets messages while a request is answered. `Break`: nobody listens any more.
@@ -254,13 +257,16 @@ pub(crate) fn forward(
             Some(&json::quote(request.method)),
         )));
     }
+    let trace = request
+        .trace
+        .filter(|_| trace::is_carried_by(request.method, server.era));
     let mut params = request.params.map(Cow::Borrowed);
     let mut rounds = 1;
     loop {
         let own_id = session.next_id();
         let watched = listener.is_some().then_some(own_id);
         let outgoing =
-            outgoing::params_for_server(params.as_deref(), request.caller, &server, watched);
+            outgoing::params_for_server(params.as_deref(), request.caller, &server, watched, trace);
         let reply = {
             let watched = Watched {
                 caller_id: request.id,

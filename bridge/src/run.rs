@@ -102,7 +102,7 @@ fn serve_event(api: &mut RuntimeApi, session: &mut Session, http: &HttpSettings)
     let Some(invocation) = api.next()? else {
         return Ok(());
     };
-    session.log.begin(&invocation.request_id);
+    session.begin_event(&invocation.request_id, invocation.trace_id.as_deref());
     let refused = match serve::answer(session, http, api, &invocation) {
         Answer::Response(body) => api.respond(&invocation.request_id, &body.parts())?,
         Answer::FunctionError {

@@ -35,6 +35,8 @@ pub(crate) struct Invocation {
     /// When Lambda ends the function.
     pub(crate) deadline: Instant,
     pub(crate) client_context: Option<String>,
+    /// AWS X-Ray's tracing header.
+    pub(crate) trace_id: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -118,10 +120,14 @@ impl RuntimeApi {
             .header("Lambda-Runtime-Client-Context")
             .map(str::to_owned)
             .filter(|context| !context.is_empty());
+        let trace_id = response
+            .header("Lambda-Runtime-Trace-Id")
+            .map(str::to_owned);
         Ok(Some(Invocation {
             request_id,
             deadline: Instant::now() + left.min(LONGEST_INVOCATION),
             client_context,
+            trace_id,
             body: response.body,
         }))
     }

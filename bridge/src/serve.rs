@@ -18,6 +18,7 @@ use crate::request::{self, Request};
 use crate::runtime_api::{Invocation, MAX_ANSWER, RuntimeApi};
 use crate::session::Session;
 use crate::streamable_http;
+use crate::trace;
 
 /// The answer to one event.
 #[derive(Debug)]
@@ -49,9 +50,11 @@ pub(crate) fn answer(
                 .deadline
                 .saturating_duration_since(Instant::now()),
         );
+    let trace = invocation.trace_id.as_deref().and_then(trace::from_xray);
+    let trace = trace.as_deref();
     match event::recognise(&invocation.body, invocation.client_context.as_deref()) {
         Ok(Event::AgentCore { tool, arguments }) => {
-            agentcore::answer(session, &tool, arguments, deadline)
+            agentcore::answer(session, &tool, arguments, trace, deadline)
         }
         Ok(Event::Http(http)) => streamable_http::answer(
             session,
@@ -59,11 +62,12 @@ pub(crate) fn answer(
             api,
             &invocation.request_id,
             &http,
+            trace,
             deadline,
         ),
-        Ok(Event::Request { id, method, params }) => {
-            Answer::Response(answer_request(session, id, &method, params, deadline))
-        }
+        Ok(Event::Request { id, method, params }) => Answer::Response(answer_request(
+            session, id, &method, params, trace, deadline,
+        )),
         Ok(Event::Notification { method, params }) => {
             pass_on_notification(session, &method, params, deadline);
             Answer::Response(Body::text("{}"))
@@ -93,6 +97,7 @@ fn answer_request(
     id: &str,
     method: &str,
     params: Option<&str>,
+    trace: Option<&str>,
     deadline: Instant,
 ) -> Body {
     let caller = match era::caller_era(params) {
@@ -118,6 +123,7 @@ fn answer_request(
         method,
         params,
         caller,
+        trace,
     };
     request::answer(session, request, None, deadline).into_response(id, MAX_ANSWER)
 }
@@ -148,7 +154,7 @@ pub(crate) fn pass_on_notification(
     };
     match session.ensure_ready(deadline) {
         Ok(server) => {
-            let outgoing = outgoing::params_for_server(params, caller, &server, None);
+            let outgoing = outgoing::params_for_server(params, caller, &server, None, None);
             session.notify(method, outgoing.params.as_deref());
         }
         Err(error) => session

@@ -25,6 +25,9 @@ use crate::tools::Tools;
 /// How long a server that let a call time out may be silent at the next event before it counts as stuck. One that is still writing is not.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Where programs look for the trace that they belong to. Source: AWS Lambda Developer Guide, "Defined runtime environment variables".
+const TRACE_ID: &str = "_X_AMZN_TRACE_ID";
+
 /// What a caller who is answered as things happen is told before the reply.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -52,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) tools: Tools,
     pub(crate) log: Log,
     running: Option<Conversation>,
+    /// X-Ray's tracing header of the event that is being served.
+    trace_id: Option<String>,
 }
 
 impl Session {
@@ -72,7 +77,14 @@ impl Session {
             tools,
             log,
             running: None,
+            trace_id: None,
         }
+    }
+
+    /// An event begins: what is logged from now on belongs to it, and so does a server that is started for it alone.
+    pub(crate) fn begin_event(&mut self, request_id: &str, trace_id: Option<&str>) {
+        self.log.begin(request_id);
+        self.trace_id = trace_id.map(str::to_owned);
     }
 
     /// Makes sure that a server runs which has answered the handshake, starting one if need be, and returns what it said of itself.
@@ -88,20 +100,12 @@ impl Session {
                 .startup_timeout
                 .unwrap_or(DEFAULT_STARTUP_TIMEOUT),
         ));
-        let running = match &mut self.running {
-            Some(running) => running,
-            None => {
-                let child = Child::spawn(
-                    &self.command.argv,
-                    &self.secrets.add_to(&self.environment),
-                    self.directory.as_deref(),
-                )
-                .map_err(|error| CallError::Spawn {
-                    program: self.command.argv.first().cloned().unwrap_or_default(),
-                    error,
-                })?;
-                self.running.insert(Conversation::begin(child))
-            }
+        if self.running.is_none() {
+            self.running = Some(self.start()?);
+        }
+        let Some(running) = &mut self.running else {
+            // Filled above.
+            return Err(no_handshake());
         };
         let asked = Instant::now();
         let error = loop {
@@ -146,11 +150,25 @@ impl Session {
         match self.running.as_ref().and_then(Conversation::server) {
             Some(server) => Ok(Rc::clone(server)),
             // The loop above only ends without an error when there is one.
-            None => Err(CallError::Handshake {
-                reason: "no handshake".to_owned(),
-                stderr: String::new(),
-            }),
+            None => Err(no_handshake()),
         }
+    }
+
+    /// Starts a server.
+    fn start(&self) -> Result<Conversation, CallError> {
+        let mut environment = self.secrets.add_to(&self.environment);
+        // A server that lives on would take the first event's trace for that of all others.
+        if let (ProcessScope::Invocation, Some(trace)) =
+            (self.command.process_scope, &self.trace_id)
+        {
+            environment.to_mut().insert(TRACE_ID.into(), trace.into());
+        }
+        Child::spawn(&self.command.argv, &environment, self.directory.as_deref())
+            .map(Conversation::begin)
+            .map_err(|error| CallError::Spawn {
+                program: self.command.argv.first().cloned().unwrap_or_default(),
+                error,
+            })
     }
 
     /// The id that the next call's request will have: unique within the server's life.
@@ -171,10 +189,7 @@ impl Session {
         deadline: Instant,
     ) -> Result<Reply, CallError> {
         let Some(running) = &mut self.running else {
-            return Err(CallError::Handshake {
-                reason: "no handshake".to_owned(),
-                stderr: String::new(),
-            });
+            return Err(no_handshake());
         };
         let id = running.ask(method, params, watch.is_some());
         let asked = Instant::now();
@@ -335,5 +350,13 @@ impl Session {
                 self.running = None;
             }
         }
+    }
+}
+
+/// There is no server that has answered the handshake.
+fn no_handshake() -> CallError {
+    CallError::Handshake {
+        reason: "no handshake".to_owned(),
+        stderr: String::new(),
     }
 }

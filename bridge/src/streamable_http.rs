@@ -19,6 +19,7 @@ use crate::request::{self, Answered, Listener, Request};
 use crate::runtime_api::{AnswerStream, MAX_ANSWER, MAX_STREAM, RuntimeApi};
 use crate::serve::{Answer, pass_on_notification};
 use crate::session::Session;
+use crate::trace;
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -27,15 +28,22 @@ const ALLOW: &str = "POST, OPTIONS";
 /// Headers that a browser may send; MCP's `Mcp-Param-*` are added as they are asked for.
 const CORS_HEADERS: &str = "Content-Type, Accept, Authorization, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, Traceparent";
 
-/// Answers one HTTP event. `settings` are the function's; `api` and `request_id` are where a streamed answer goes.
+/// Answers one HTTP event. `settings` are the function's; `api` and `request_id` are where a streamed answer goes; `trace` is the
+/// event's `traceparent`.
 pub(crate) fn answer(
     session: &mut Session,
     settings: &HttpSettings,
     api: &RuntimeApi,
     request_id: &str,
     http: &HttpRequest<'_>,
+    trace: Option<&str>,
     deadline: Instant,
 ) -> Answer {
+    // The caller's own context, where there is one, is nearer to it than the one that Lambda began.
+    let given = http
+        .header(trace::TRACEPARENT)
+        .filter(|given| trace::is_traceparent(given));
+    let trace = given.as_deref().or(trace);
     let streams = settings.stream && http.is_function_url;
     let mut exchange = Exchange {
         api,
@@ -48,7 +56,7 @@ pub(crate) fn answer(
         Err(refusal) => refusal,
         Ok(cors) => {
             exchange.cors = cors;
-            serve(session, settings, &mut exchange, http, deadline)
+            serve(session, settings, &mut exchange, http, trace, deadline)
         }
     };
     exchange.finish(answer)
@@ -197,6 +205,7 @@ fn serve(
     settings: &HttpSettings,
     exchange: &mut Exchange<'_>,
     http: &HttpRequest<'_>,
+    trace: Option<&str>,
     deadline: Instant,
 ) -> HttpAnswer {
     let refusal =
@@ -252,7 +261,7 @@ fn serve(
     };
     let Some(object) = Object::parse(text.as_bytes()) else {
         return match json::elements(text) {
-            Some(elements) => batch(session, http, &elements, deadline),
+            Some(elements) => batch(session, http, &elements, trace, deadline),
             None if json::is_json(text) => not_a_message(None),
             None => parse_error("Invalid JSON"),
         };
@@ -301,6 +310,7 @@ fn serve(
         method,
         params: message.params,
         caller,
+        trace,
     };
     let listener = takes_events.then_some(exchange as &mut dyn Listener);
     let answered = request::answer(session, request, listener, deadline);
@@ -359,6 +369,7 @@ fn batch(
     session: &mut Session,
     http: &HttpRequest<'_>,
     elements: &[&str],
+    trace: Option<&str>,
     deadline: Instant,
 ) -> HttpAnswer {
     let allowed = metadata::version_header(http).is_none_or(|version| version == "2025-03-26");
@@ -386,6 +397,7 @@ fn batch(
             method,
             params: message.params,
             caller: Era::Legacy,
+            trace,
         };
         responses
             .push(request::answer(session, request, None, deadline).into_response(id, MAX_ANSWER));

@@ -1,11 +1,11 @@
 //! From Lambda's trace header to the trace context that an MCP server reads. Pure: text in, text out.
 //!
 //! Enters: the tracing header of AWS X-Ray (`Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`), read leniently: fields in any order,
-//! unknown ones skipped. Leaves: a W3C `traceparent` (`00-<32 hex>-<16 hex>-<flags>`), and `params` that carry it in `_meta`, where MCP keeps it. Refuses what
-//! names no trace and span: a context that was made up would join nothing. Sources: AWS X-Ray Developer Guide, "Tracing header"; W3C Trace Context, level 1,
+//! unknown ones skipped. Leaves: a W3C `traceparent` (`00-<32 hex>-<16 hex>-<flags>`), which `outgoing` puts into `_meta`, where MCP keeps it. Refuses what names
+//! no trace and span: a context that was made up would join nothing. Sources: AWS X-Ray Developer Guide, "Tracing header"; W3C Trace Context, level 1,
 //! section 3.2; MCP specification 2026-07-28, `_meta`.
 
-use crate::json::{self, Object};
+use crate::era::Era;
 
 /// The key in `_meta`, and the HTTP header of the same name.
 pub(crate) const TRACEPARENT: &str = "traceparent";
@@ -61,23 +61,10 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
         && lower(flags, 2)
 }
 
-/// `params` with `traceparent` in their `_meta`; `None` when the caller gave one, or when `params` are nothing that could carry it.
-pub(crate) fn add_to(params: Option<&str>, traceparent: &str) -> Option<String> {
-    let mut params = match params {
-        Some(params) => Object::parse(params.as_bytes())?,
-        None => Object::default(),
-    };
-    let mut meta = match params.get_borrowed("_meta") {
-        Some(meta) => Object::parse(meta.as_bytes())?,
-        None => Object::default(),
-    };
-    if meta.get(TRACEPARENT).is_some() {
-        return None;
-    }
-    meta.set(TRACEPARENT, json::quote(traceparent));
-    let meta = meta.to_text();
-    params.set("_meta", meta);
-    Some(params.to_text())
+/// Whether a request for `method` carries the context to a server of `era`. In the stateless era any may; older servers, some of which look closely at what
+/// they get, are told of it where they do work on a caller's behalf.
+pub(crate) fn is_carried_by(method: &str, era: Era) -> bool {
+    era == Era::Modern || matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }
 
 fn is_hex(text: &str, length: usize) -> bool {
@@ -155,30 +142,6 @@ mod tests {
             &format!(" {good}"),
         ] {
             assert!(!is_traceparent(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn it_joins_what_the_caller_sent_and_never_replaces_it() {
-        let add = |params| add_to(params, "T");
-        assert_eq!(
-            add(None).as_deref(),
-            Some(r#"{"_meta":{"traceparent":"T"}}"#)
-        );
-        assert_eq!(
-            add(Some(r#"{"name":"a","n":1.0}"#)).as_deref(),
-            Some(r#"{"name":"a","n":1.0,"_meta":{"traceparent":"T"}}"#)
-        );
-        assert_eq!(
-            add(Some(r#"{"_meta":{"progressToken":1},"name":"a"}"#)).as_deref(),
-            Some(r#"{"_meta":{"progressToken":1,"traceparent":"T"},"name":"a"}"#)
-        );
-        for kept in [
-            r#"{"_meta":{"traceparent":"mine"}}"#,
-            r#"{"_meta":7}"#,
-            "[]",
-        ] {
-            assert_eq!(add(Some(kept)), None, "{kept}");
         }
     }
 }

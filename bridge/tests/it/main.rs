@@ -20,3 +20,4 @@ mod secrets_tls;
 mod streaming;
 mod supervision;
 mod tools;
+mod trace;

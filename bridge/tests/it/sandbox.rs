@@ -105,6 +105,7 @@ pub(crate) struct Http {
 struct Event {
     request_id: String,
     deadline_millis: u128,
+    trace_id: String,
     client_context: Option<String>,
     body: Vec<u8>,
 }
@@ -138,6 +139,8 @@ pub(crate) struct Sandbox {
     pieces: Receiver<String>,
     log: Arc<LogLines>,
     next_request: u32,
+    /// The tracing header of the events to come. This one names no trace.
+    pub(crate) trace_id: String,
 }
 
 /// Where a Runtime API leaves what the bridge sends.
@@ -276,6 +279,7 @@ impl Builder {
             pieces,
             log,
             next_request: 0,
+            trace_id: "Root=1-2-3".to_owned(),
         }
     }
 }
@@ -325,6 +329,7 @@ impl Sandbox {
         let event = Event {
             request_id: request_id.clone(),
             deadline_millis: now + millis,
+            trace_id: self.trace_id.clone(),
             client_context: client_context.map(str::to_owned),
             body: body.to_vec(),
         };
@@ -463,8 +468,8 @@ fn serve(
         let event = pending.lock().ok()?.recv().ok()?;
         let mut head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: {}\r\nLambda-Runtime-Deadline-Ms: {}\r\n\
-             Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:f\r\nLambda-Runtime-Trace-Id: Root=1-2-3\r\n",
-            event.request_id, event.deadline_millis
+             Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:f\r\nLambda-Runtime-Trace-Id: {}\r\n",
+            event.request_id, event.deadline_millis, event.trace_id
         );
         if let Some(context) = &event.client_context {
             head.push_str(&format!("Lambda-Runtime-Client-Context: {context}\r\n"));
