@@ -36,7 +36,10 @@ pub(crate) fn answer(
     let typed = match arguments {
         Some(arguments) => match catalogue::typed(session, tool, arguments, deadline) {
             Ok(typed) => typed,
-            Err(error) => return function_error(&error),
+            Err(error) => {
+                session.meter.called(None, true);
+                return function_error(&error);
+            }
         },
         None => None,
     };
@@ -54,13 +57,14 @@ pub(crate) fn answer(
         trace,
     };
     match request::forward(session, request, None, deadline) {
-        Ok(Forwarded::Result(body)) if body.len() > MAX_ANSWER => tool_error(
-            &CallError::AnswerTooLarge {
+        Ok(Forwarded::Result(body)) if body.len() > MAX_ANSWER => {
+            session.meter.was_too_large();
+            let error = CallError::AnswerTooLarge {
                 bytes: body.len(),
                 limit: MAX_ANSWER,
-            }
-            .to_string(),
-        ),
+            };
+            tool_error(&error.to_string())
+        }
         Ok(Forwarded::Result(body)) => Answer::Response(body),
         Ok(Forwarded::Error(error)) => Answer::FunctionError {
             error_type: "Server.JsonRpcError",

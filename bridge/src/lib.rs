@@ -68,7 +68,6 @@ mod log;
 #[cfg(target_os = "linux")]
 mod metadata;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "not called yet"))]
 mod metrics;
 #[cfg(target_os = "linux")]
 mod notice;

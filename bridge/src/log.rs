@@ -53,6 +53,12 @@ impl Log {
         self.write(Origin::Bridge, "INFO", text, members);
     }
 
+    /// Writes a line that has a form of its own, its break included.
+    pub(crate) fn raw(&self, line: &str) {
+        // As below.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
     fn write(&self, origin: Origin, level: &str, text: &str, members: &str) {
         let line = if self.json {
             let source = match origin {

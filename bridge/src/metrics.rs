@@ -5,32 +5,117 @@
 //! Lambda takes it for one of level INFO. Sources: Amazon CloudWatch User Guide, "Specification: Embedded metric format"; AWS Lambda Developer Guide,
 //! "Log-level filtering".
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::json;
 
+/// Counts what happens in each event, where that is wanted.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    /// The function's name; `None`: nobody wants to know.
+    function: Option<String>,
+    began: Instant,
+    /// No event has been answered in this execution environment yet.
+    cold_start: bool,
+    child_restarts: u32,
+    /// The last tool that was called in this event.
+    call: Option<Call>,
+    tool_errors: u32,
+}
+
+#[derive(Debug)]
+struct Call {
+    tool: Option<String>,
+    failed: bool,
+}
+
+impl Meter {
+    /// A meter for the function of that name, or one that counts nothing.
+    pub(crate) fn new(function: Option<String>) -> Self {
+        Self {
+            function,
+            began: Instant::now(),
+            cold_start: true,
+            child_restarts: 0,
+            call: None,
+            tool_errors: 0,
+        }
+    }
+
+    /// Whether anyone wants to know. What is costly to find out is left alone otherwise.
+    pub(crate) fn is_on(&self) -> bool {
+        self.function.is_some()
+    }
+
+    /// A server is started in the place of one that failed.
+    pub(crate) fn restarted(&mut self) {
+        self.child_restarts += 1;
+    }
+
+    /// An event begins.
+    pub(crate) fn begin(&mut self) {
+        self.began = Instant::now();
+        self.call = None;
+        self.tool_errors = 0;
+    }
+
+    /// A tool has been called, known to the server by that name, and its answer is an error, or not.
+    pub(crate) fn called(&mut self, tool: Option<String>, failed: bool) {
+        self.tool_errors += u32::from(failed);
+        self.call = Some(Call { tool, failed });
+    }
+
+    /// The answer to the last call, if there was one, became an error because of its size.
+    pub(crate) fn was_too_large(&mut self) {
+        if let Some(call) = &mut self.call
+            && !call.failed
+        {
+            call.failed = true;
+            self.tool_errors += 1;
+        }
+    }
+
+    /// The event has been answered: its line, where one is wanted.
+    pub(crate) fn end(&mut self, request_id: &str) -> Option<String> {
+        let cold_start = std::mem::take(&mut self.cold_start);
+        let child_restarts = std::mem::take(&mut self.child_restarts);
+        let measured = Measured {
+            function: self.function.as_deref()?,
+            request_id,
+            at: SystemTime::now(),
+            cold_start,
+            child_restarts,
+            took: self.began.elapsed(),
+            tool: self.call.as_ref().and_then(|call| call.tool.as_deref()),
+            tool_errors: self.tool_errors,
+        };
+        Some(measured.line())
+    }
+}
+
 /// What happened in one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Measured<'a> {
+struct Measured<'a> {
     /// The function's name, the one dimension: what `AWS_LAMBDA_FUNCTION_NAME` says.
-    pub(crate) function: &'a str,
-    pub(crate) request_id: &'a str,
-    pub(crate) at: SystemTime,
+    function: &'a str,
+    request_id: &'a str,
+    at: SystemTime,
     /// It is the execution environment's first event.
-    pub(crate) cold_start: bool,
+    cold_start: bool,
     /// How often a server had to be started because the one before it had failed, since the last event.
-    pub(crate) child_restarts: u32,
+    child_restarts: u32,
     /// From taking the event to having its answer posted.
-    pub(crate) took: Duration,
-    /// The tool that was called, by the server's name. A property of the line, not a dimension: each value of a dimension is a metric that costs.
-    pub(crate) tool: Option<&'a str>,
-    /// A tool was called, and its answer is an error.
-    pub(crate) tool_error: bool,
+    took: Duration,
+    /// The tool that was called, by the server's name; the last one of several. A property of the line, not a dimension: each value of a dimension is a metric
+    /// that costs.
+    tool: Option<&'a str>,
+    /// Calls of tools whose answer is an error, of whatever kind.
+    tool_errors: u32,
 }
 
 impl Measured<'_> {
     /// The line, with its break.
-    pub(crate) fn line(&self) -> String {
+    fn line(&self) -> String {
         // A clock before 1970 gives a line that CloudWatch does not take; the call is answered all the same.
         let at = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let tool = self
@@ -51,7 +136,7 @@ impl Measured<'_> {
             self.child_restarts,
             self.took.as_millis(),
             self.took.subsec_micros() % 1000,
-            u8::from(self.tool_error),
+            self.tool_errors,
             json::quote(self.request_id),
             tool,
         )
@@ -79,7 +164,7 @@ mod tests {
             child_restarts: 2,
             took: Duration::from_micros(12_345),
             tool: Some("get\n"),
-            tool_error: true,
+            tool_errors: 1,
         };
         let line = measured.line();
         assert_eq!(line.find('\n'), Some(line.len() - 1));
@@ -121,7 +206,7 @@ mod tests {
             child_restarts: 0,
             took: Duration::from_micros(7),
             tool: None,
-            tool_error: false,
+            tool_errors: 0,
         };
         assert!(
             measured.line().ends_with(

@@ -14,6 +14,7 @@ use crate::error::CallError;
 use crate::incoming::{self, CallerError, Wanted};
 use crate::json::{self, Object};
 use crate::jsonrpc::{code, error_response};
+use crate::metrics::{self, Meter};
 use crate::notice::{self, Watched};
 use crate::outgoing;
 use crate::session::{Heard, Session, Watch};
@@ -59,12 +60,12 @@ impl Answered {
     }
 
     /// The JSON-RPC response for the caller whose raw id is `id`, at most `limit` bytes long.
-    pub(crate) fn into_response(self, id: &str, limit: usize) -> Body {
+    pub(crate) fn into_response(self, meter: &mut Meter, id: &str, limit: usize) -> Body {
         match self {
             Self::Result(body) => {
                 let body = body.within(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#), "}");
                 if body.len() > limit {
-                    return too_large(id, body.len(), limit);
+                    return too_large(meter, id, body.len(), limit);
                 }
                 body
             }
@@ -74,7 +75,8 @@ impl Answered {
 }
 
 /// The response in place of one that Lambda would not carry; sizes in bytes.
-pub(crate) fn too_large(id: &str, bytes: usize, limit: usize) -> Body {
+pub(crate) fn too_large(meter: &mut Meter, id: &str, bytes: usize, limit: usize) -> Body {
+    meter.was_too_large();
     let error = CallError::AnswerTooLarge { bytes, limit };
     Body::text(error_response(id, &error.to_error_object()))
 }
@@ -226,12 +228,46 @@ pub(crate) enum Forwarded {
     WantsInput(String),
 }
 
-/// Sends a request to the server, translated if it is of another era, and translates its reply back.
+/// Sends a request to the server, translated if it is of another era, and translates its reply back. A call of a tool is counted.
 ///
 /// # Errors
 ///
 /// Why the server gave no answer.
 pub(crate) fn forward(
+    session: &mut Session,
+    request: Request<'_>,
+    listener: Option<&mut dyn Listener>,
+    deadline: Instant,
+) -> Result<Forwarded, CallError> {
+    let outcome = exchange(session, request, listener, deadline);
+    if session.meter.is_on() && request.method == "tools/call" {
+        let tool = request
+            .params
+            .and_then(|params| Object::parse(params.as_bytes()))
+            .and_then(|params| {
+                params
+                    .get("name")
+                    .and_then(json::string)
+                    .map(Cow::into_owned)
+            })
+            .and_then(|exposed| session.tools.server_name(&exposed).map(str::to_owned));
+        session.meter.called(tool, is_tool_error(&outcome));
+    }
+    outcome
+}
+
+fn is_tool_error(outcome: &Result<Forwarded, CallError>) -> bool {
+    match outcome {
+        // A result stands in one piece: either it was passed on, or it was written anew.
+        Ok(Forwarded::Result(body)) => body
+            .parts()
+            .iter()
+            .any(|part| std::str::from_utf8(part).is_ok_and(metrics::is_tool_error)),
+        Ok(Forwarded::Error(_) | Forwarded::WantsInput(_)) | Err(_) => true,
+    }
+}
+
+fn exchange(
     session: &mut Session,
     request: Request<'_>,
     mut listener: Option<&mut dyn Listener>,

@@ -12,6 +12,7 @@ use crate::environment;
 use crate::error::CallError;
 use crate::launch::{ENV_SERVER, HttpSettings, ServerCommand};
 use crate::log::Log;
+use crate::metrics::Meter;
 use crate::orphans;
 use crate::runtime_api::RuntimeApi;
 use crate::secrets::Secrets;
@@ -69,8 +70,15 @@ pub fn run() -> ExitCode {
     );
     let environment = environment::for_server(std::env::vars_os(), &command);
     let http = command.http.clone();
+    let function = || {
+        variable("AWS_LAMBDA_FUNCTION_NAME").map_or_else(
+            || "unknown".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    };
+    let meter = Meter::new(command.metrics.then(function));
     orphans::adopt();
-    let mut session = Session::new(command, environment, directory, secrets, tools, log);
+    let mut session = Session::new(command, environment, directory, secrets, tools, log, meter);
 
     match session.ensure_ready(started + INIT_BUDGET) {
         Ok(_) => {}
@@ -119,6 +127,9 @@ fn serve_event(api: &mut RuntimeApi, session: &mut Session, http: &HttpSettings)
         session
             .log
             .warn(&format!("Lambda refused the answer: {reason}"));
+    }
+    if let Some(line) = session.meter.end(&invocation.request_id) {
+        session.log.raw(&line);
     }
     session.event_answered();
     Ok(())

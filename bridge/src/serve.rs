@@ -125,7 +125,11 @@ fn answer_request(
         caller,
         trace,
     };
-    request::answer(session, request, None, deadline).into_response(id, MAX_ANSWER)
+    request::answer(session, request, None, deadline).into_response(
+        &mut session.meter,
+        id,
+        MAX_ANSWER,
+    )
 }
 
 /// MCP's own notifications from a client: each says something about a connection, which a function does not have.

@@ -19,6 +19,7 @@ use crate::era::Server;
 use crate::error::CallError;
 use crate::launch::{DEFAULT_STARTUP_TIMEOUT, ProcessScope, ServerCommand};
 use crate::log::Log;
+use crate::metrics::Meter;
 use crate::secrets::Secrets;
 use crate::tools::Tools;
 
@@ -54,7 +55,11 @@ pub(crate) struct Session {
     /// Which of the server's tools callers see.
     pub(crate) tools: Tools,
     pub(crate) log: Log,
+    /// What is counted of each event.
+    pub(crate) meter: Meter,
     running: Option<Conversation>,
+    /// The last server failed: it ended, hung, or did not start.
+    failed: bool,
     /// X-Ray's tracing header of the event that is being served.
     trace_id: Option<String>,
 }
@@ -68,6 +73,7 @@ impl Session {
         secrets: Secrets,
         tools: Tools,
         log: Log,
+        meter: Meter,
     ) -> Self {
         Self {
             command,
@@ -76,7 +82,9 @@ impl Session {
             secrets,
             tools,
             log,
+            meter,
             running: None,
+            failed: false,
             trace_id: None,
         }
     }
@@ -85,6 +93,7 @@ impl Session {
     pub(crate) fn begin_event(&mut self, request_id: &str, trace_id: Option<&str>) {
         self.log.begin(request_id);
         self.trace_id = trace_id.map(str::to_owned);
+        self.meter.begin();
     }
 
     /// Makes sure that a server runs which has answered the handshake, starting one if need be, and returns what it said of itself.
@@ -101,7 +110,16 @@ impl Session {
                 .unwrap_or(DEFAULT_STARTUP_TIMEOUT),
         ));
         if self.running.is_none() {
-            self.running = Some(self.start()?);
+            if std::mem::take(&mut self.failed) {
+                self.meter.restarted();
+            }
+            match self.start() {
+                Ok(started) => self.running = Some(started),
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error);
+                }
+            }
         }
         let Some(running) = &mut self.running else {
             // Filled above.
@@ -144,7 +162,7 @@ impl Session {
             running.turn(&self.log, None, Some(deadline.min(asked + startup)));
         };
         if let Some(error) = error {
-            self.running = None;
+            self.drop_failed();
             return Err(error);
         }
         match self.running.as_ref().and_then(Conversation::server) {
@@ -152,6 +170,12 @@ impl Session {
             // The loop above only ends without an error when there is one.
             None => Err(no_handshake()),
         }
+    }
+
+    /// Ends a server that failed.
+    fn drop_failed(&mut self) {
+        self.running = None;
+        self.failed = true;
     }
 
     /// Starts a server.
@@ -224,7 +248,7 @@ impl Session {
                     ended,
                     stderr: running.stderr_tail(),
                 };
-                self.running = None;
+                self.drop_failed();
                 return Err(error);
             }
             if running.take_dropped_line() {
@@ -328,7 +352,7 @@ impl Session {
             };
             self.log
                 .warn(&format!("the MCP server {ended} {when}; starting it again"));
-            self.running = None;
+            self.drop_failed();
             return;
         }
         if running.is_silent() {
@@ -347,7 +371,7 @@ impl Session {
             }
             if running.is_silent() {
                 self.log.warn("the MCP server has not answered since a call of it timed out; starting it again");
-                self.running = None;
+                self.drop_failed();
             }
         }
     }

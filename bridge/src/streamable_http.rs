@@ -15,6 +15,7 @@ use crate::json::{self, Object};
 use crate::jsonrpc::{Message, code, error_response, error_text};
 use crate::launch::HttpSettings;
 use crate::metadata::{self, Refused};
+use crate::metrics::Meter;
 use crate::request::{self, Answered, Listener, Request};
 use crate::runtime_api::{AnswerStream, MAX_ANSWER, MAX_STREAM, RuntimeApi};
 use crate::serve::{Answer, pass_on_notification};
@@ -323,7 +324,7 @@ fn serve(
     } else {
         MAX_ANSWER
     };
-    let response = answered.into_response(id, limit);
+    let response = answered.into_response(&mut session.meter, id, limit);
     if exchange.events.is_some() || !takes_json {
         // Ends the stream; a failure to send is noted there.
         let _ = send_last(exchange, &response);
@@ -333,7 +334,7 @@ fn serve(
     if exchange.streams {
         return answer;
     }
-    fit(answer, id)
+    fit(&mut session.meter, answer, id)
 }
 
 fn send_last(exchange: &mut Exchange<'_>, response: &Body) -> ControlFlow<()> {
@@ -347,7 +348,7 @@ fn send_last(exchange: &mut Exchange<'_>, response: &Body) -> ControlFlow<()> {
 }
 
 /// Makes sure that the answer is small enough for Lambda as the value that it becomes, where every quote takes two bytes.
-fn fit(answer: HttpAnswer, id: &str) -> HttpAnswer {
+fn fit(meter: &mut Meter, answer: HttpAnswer, id: &str) -> HttpAnswer {
     // Escaping can at most make six bytes of one, so that most answers need no second look.
     if answer.body.len() * 6 + 1024 <= MAX_ANSWER {
         return answer;
@@ -359,7 +360,7 @@ fn fit(answer: HttpAnswer, id: &str) -> HttpAnswer {
         return answer;
     }
     HttpAnswer {
-        body: request::too_large(id, bytes, MAX_ANSWER),
+        body: request::too_large(meter, id, bytes, MAX_ANSWER),
         ..answer
     }
 }
@@ -399,8 +400,8 @@ fn batch(
             caller: Era::Legacy,
             trace,
         };
-        responses
-            .push(request::answer(session, request, None, deadline).into_response(id, MAX_ANSWER));
+        let answered = request::answer(session, request, None, deadline);
+        responses.push(answered.into_response(&mut session.meter, id, MAX_ANSWER));
     }
     if responses.is_empty() {
         return accepted();
@@ -413,7 +414,11 @@ fn batch(
         response.write(&mut text);
     }
     text.push(']');
-    fit(json_answer(200, Body::text(text)), "null")
+    fit(
+        &mut session.meter,
+        json_answer(200, Body::text(text)),
+        "null",
+    )
 }
 
 fn preflight(http: &HttpRequest<'_>) -> HttpAnswer {

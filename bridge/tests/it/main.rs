@@ -10,6 +10,7 @@ mod fake_aws;
 mod freeze;
 mod http;
 mod lifecycle;
+mod metrics;
 mod processes;
 mod requests;
 mod sandbox;
