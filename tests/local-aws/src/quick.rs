@@ -247,7 +247,7 @@ impl Front {
                     streams: self.streams,
                     function_arn: self.arn(),
                     source,
-                    signed_by: None,
+                    signer: None,
                 };
                 let this = Arc::clone(self);
                 url::exchange(

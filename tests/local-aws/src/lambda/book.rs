@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::code::Code;
+use super::function_url::FunctionUrl;
+use super::policy::Policy;
 use crate::faults::Outcome;
 use crate::functions::{Api, VersionKey};
 use crate::ids;
@@ -183,6 +185,10 @@ pub(crate) struct Function {
     published: Option<(u64, Map<String, Value>)>,
     pub(crate) reserved_concurrency: Option<u64>,
     pub(crate) aliases: HashMap<String, Alias>,
+    /// By alias; the unqualified one under the empty name.
+    pub(crate) urls: BTreeMap<String, FunctionUrl>,
+    /// By alias or version; the unqualified one under the empty name.
+    pub(crate) policies: BTreeMap<String, Policy>,
 }
 
 /// An alias, as far as it is needed here.
@@ -206,6 +212,8 @@ impl Function {
             published: None,
             reserved_concurrency: None,
             aliases: HashMap::new(),
+            urls: BTreeMap::new(),
+            policies: BTreeMap::new(),
         }
     }
 

@@ -306,6 +306,7 @@ impl Lambda {
             .into());
         }
         function.deleted.insert(number);
+        function.policies.remove(&version);
         self.retire(|retired| retired.function == key.path() && retired.version == version)
             .await;
         Ok(reply::empty(204))

@@ -30,11 +30,17 @@ const LOG_TAIL: usize = 4096;
 /// does not.
 const ASYNC_ATTEMPTS: usize = 3;
 
+/// What a caller wants to run.
+pub(super) struct Wanted<'a> {
+    pub(super) qualifier: Option<&'a str>,
+    pub(super) api: Api,
+}
+
 /// What is to be run.
-struct Target {
+pub(super) struct Target {
     key: VersionKey,
     setup: Arc<Setup>,
-    event: Event,
+    function_arn: String,
     account: String,
     dead_letter_target: Option<String>,
 }
@@ -51,25 +57,35 @@ impl Lambda {
         let wants_log = header("x-amz-log-type") == "Tail";
         let client_context = client_context(&header("x-amz-client-context"))?;
         let payload = payload(incoming.request.body().clone())?;
-        let target = self
-            .target(
-                key,
-                qualifier(&incoming.route).as_deref(),
-                payload,
-                client_context,
-            )
-            .await?;
+        let trace_id = header("x-amzn-trace-id");
+        let qualifier = qualifier(&incoming.route);
+        let wanted = Wanted {
+            qualifier: qualifier.as_deref(),
+            api: Api::Emulator,
+        };
+        let target = self.target(key, &wanted).await?;
+        let event = Event {
+            payload,
+            client_context,
+            function_arn: target.function_arn.clone(),
+            trace_id: if trace_id.is_empty() {
+                ids::trace_id()
+            } else {
+                trace_id
+            },
+            sink: None,
+        };
         let version = target.key.version.clone();
         let answer = match kind.as_str() {
             "DryRun" => reply::empty(204),
             "Event" => {
                 let request_id = ids::uuid();
                 let this = Arc::clone(self);
-                tokio::spawn(async move { this.run_without_caller(target).await });
+                tokio::spawn(async move { this.run_without_caller(target, event).await });
                 with_header(reply::empty(202), "x-amzn-requestid", &request_id)
             }
             "" | "RequestResponse" => {
-                let outcome = self.run(&target).await?;
+                let outcome = self.run(&target, &event).await?;
                 answer(&outcome, wants_log)
             }
             other => {
@@ -84,13 +100,12 @@ impl Lambda {
         Ok(with_header(answer, "x-amz-executed-version", &version))
     }
 
-    async fn target(
+    pub(super) async fn target(
         &self,
         key: &FunctionKey,
-        qualifier: Option<&str>,
-        payload: Bytes,
-        client_context: Option<String>,
+        wanted: &Wanted<'_>,
     ) -> Result<Target, AwsError> {
+        let qualifier = wanted.qualifier;
         let arn = qualifier.map_or_else(
             || key.arn(),
             |qualifier| format!("{}:{qualifier}", key.arn()),
@@ -123,12 +138,12 @@ impl Lambda {
             }
             (name.to_owned(), version)
         };
-        let version_key = version_key(key, &name, version.generation, Api::Emulator);
+        let version_key = version_key(key, &name, version.generation, wanted.api);
         let known = lock(&self.setups).get(&version_key).cloned();
         let setup = match known {
             Some(setup) => setup,
             None => {
-                let setup = self.setup(key, &name, &version).await?;
+                let setup = self.setup(key, &name, &version, wanted.api).await?;
                 let setup = Arc::new(setup);
                 lock(&self.setups).insert(version_key.clone(), Arc::clone(&setup));
                 setup
@@ -139,17 +154,10 @@ impl Lambda {
             .get("DeadLetterConfig")
             .and_then(|config| config["TargetArn"].as_str())
             .map(str::to_owned);
-        let event = Event {
-            payload,
-            client_context,
-            function_arn: arn,
-            trace_id: ids::trace_id(),
-            sink: None,
-        };
         Ok(Target {
             key: version_key,
             setup,
-            event,
+            function_arn: arn,
             account: key.account.clone(),
             dead_letter_target,
         })
@@ -160,6 +168,7 @@ impl Lambda {
         key: &FunctionKey,
         name: &str,
         version: &Version,
+        api: Api,
     ) -> Result<Setup, AwsError> {
         // Not retried by clients: nothing changes until somebody does something.
         let cannot = |message: String| AwsError::new(400, "InvalidRuntimeException", message);
@@ -214,18 +223,22 @@ impl Lambda {
                 .to_owned(),
             code,
             endpoint: self.endpoint.clone(),
-            api: Api::Emulator,
+            api,
             reports: true,
         })
     }
 
-    async fn run(self: &Arc<Self>, target: &Target) -> Result<Outcome, AwsError> {
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        target: &Target,
+        event: &Event,
+    ) -> Result<Outcome, AwsError> {
         let Handled {
             outcome,
             log_stream,
         } = self
             .functions
-            .handle(&target.key, &target.setup, &target.event)
+            .handle(&target.key, &target.setup, event)
             .await
             .map_err(|error| AwsError::new(400, "InvalidRuntimeException", error))?;
         let this = Arc::clone(self);
@@ -240,10 +253,10 @@ impl Lambda {
 
     /// Tries an event as Lambda tries one without a waiting caller, then gives it to the
     /// dead-letter target.
-    async fn run_without_caller(self: Arc<Self>, target: Target) {
+    async fn run_without_caller(self: Arc<Self>, target: Target, event: Event) {
         let mut last = None;
         for _ in 0..ASYNC_ATTEMPTS {
-            match self.run(&target).await {
+            match self.run(&target, &event).await {
                 Ok(outcome) if !outcome.failed => return,
                 Ok(outcome) => {
                     last = Some((
@@ -263,7 +276,7 @@ impl Lambda {
         let attribute = |kind: &str, value: &str| json!({"DataType": kind, "StringValue": value});
         let body = json!({
             "QueueUrl": format!("http://{}/{}/{name}", self.moto.address(), target.account),
-            "MessageBody": String::from_utf8_lossy(&target.event.payload),
+            "MessageBody": String::from_utf8_lossy(&event.payload),
             "MessageAttributes": {
                 "RequestID": attribute("String", &request_id),
                 "ErrorCode": attribute("Number", "200"),

@@ -14,10 +14,13 @@ use serde_json::{Map, Value};
 mod book;
 mod code;
 mod function;
+mod function_url;
 mod invoke;
 mod kept;
+mod policy;
 mod role;
 pub(crate) mod route;
+mod url_server;
 mod validate;
 mod version;
 
@@ -116,6 +119,14 @@ impl Lambda {
             | Action::DeleteFunctionConcurrency
             | Action::GetFunctionConcurrency => self.concurrency(&key, incoming).await,
             Action::Invoke => self.invoke(&key, incoming).await,
+            Action::AddPermission | Action::GetPolicy | Action::RemovePermission => {
+                self.permission(&key, incoming).await
+            }
+            Action::CreateFunctionUrlConfig
+            | Action::GetFunctionUrlConfig
+            | Action::UpdateFunctionUrlConfig
+            | Action::DeleteFunctionUrlConfig
+            | Action::ListFunctionUrlConfigs => self.function_url(&key, incoming).await,
             _ => self.pass(incoming.request).await,
         }
     }

@@ -202,6 +202,116 @@ pub(crate) fn alias_name(name: &str) -> Result<(), AwsError> {
     Ok(())
 }
 
+/// Checks the members of a function URL's configuration that are there.
+///
+/// # Errors
+///
+/// `ValidationException`.
+pub(crate) fn function_url(request: &Map<String, Value>) -> Result<(), AwsError> {
+    if let Some(auth_type) = request.get("AuthType").and_then(Value::as_str) {
+        self::auth_type(auth_type)?;
+    }
+    if let Some(mode) = request.get("InvokeMode").and_then(Value::as_str) {
+        one_of(mode, "invokeMode", &["BUFFERED", "RESPONSE_STREAM"])?;
+    }
+    let Some(cors) = request.get("Cors") else {
+        return Ok(());
+    };
+    range(cors.get("MaxAge"), "cors.maxAge", 0, 86_400)?;
+    // No method of more than six letters: AWS answers OPTIONS itself.
+    for (list, at, items, letters) in [
+        ("AllowMethods", "cors.allowMethods", 6, 6),
+        ("AllowOrigins", "cors.allowOrigins", 100, 253),
+        ("AllowHeaders", "cors.allowHeaders", 100, 1024),
+        ("ExposeHeaders", "cors.exposeHeaders", 100, 1024),
+    ] {
+        let Some(Value::Array(entries)) = cors.get(list) else {
+            continue;
+        };
+        if entries.len() > items {
+            return Err(validation(
+                &cors[list].to_string(),
+                at,
+                &format!("Member must have length less than or equal to {items}"),
+            ));
+        }
+        for entry in entries {
+            length(Some(entry), at, letters)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the alias of a function URL; none is one too.
+///
+/// # Errors
+///
+/// `ValidationException`: a version has no URL.
+pub(crate) fn url_qualifier(qualifier: &str) -> Result<(), AwsError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let number = !qualifier.is_empty() && qualifier.bytes().all(|byte| byte.is_ascii_digit());
+    if number || !qualifier.chars().all(legal) {
+        return Err(pattern(
+            qualifier,
+            "qualifier",
+            "((?!^\\d+$)^[0-9a-zA-Z-_]+$)",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks how a function URL knows its callers.
+///
+/// # Errors
+///
+/// `ValidationException`.
+pub(crate) fn auth_type(auth_type: &str) -> Result<(), AwsError> {
+    one_of(auth_type, "authType", &["NONE", "AWS_IAM"])
+}
+
+/// Checks the id of a policy's statement.
+///
+/// # Errors
+///
+/// `ValidationException`.
+pub(crate) fn statement_id(id: &str) -> Result<(), AwsError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if id.is_empty() || !id.chars().all(legal) {
+        return Err(pattern(id, "statementId", "([a-zA-Z0-9-_]+)"));
+    }
+    length(Some(&id.into()), "statementId", 100)
+}
+
+/// Checks the action of a policy's statement.
+///
+/// # Errors
+///
+/// `ValidationException`.
+pub(crate) fn permission_action(action: &str) -> Result<(), AwsError> {
+    let name = action.strip_prefix("lambda:").unwrap_or_default();
+    let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if named || name == "*" || action == "*" {
+        return Ok(());
+    }
+    Err(pattern(
+        action,
+        "action",
+        "(lambda:[*]|lambda:[a-zA-Z]+|[*])",
+    ))
+}
+
+fn one_of(value: &str, at: &str, values: &[&str]) -> Result<(), AwsError> {
+    if values.contains(&value) {
+        return Ok(());
+    }
+    let values = values.join(", ");
+    Err(validation(
+        value,
+        at,
+        &format!("Member must satisfy enum value set: [{values}]"),
+    ))
+}
+
 fn range(value: Option<&Value>, at: &str, least: i64, most: i64) -> Result<(), AwsError> {
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return Ok(());

@@ -214,9 +214,10 @@ impl Lambda {
             return Ok(reply::json(status, &answer));
         };
         if deletes {
-            function
-                .aliases
-                .remove(incoming.route.item.as_deref().unwrap_or_default());
+            let name = incoming.route.item.as_deref().unwrap_or_default();
+            function.aliases.remove(name);
+            function.urls.remove(name);
+            function.policies.remove(name);
             // Overlay: moto answers 201.
             return Ok(reply::empty(204));
         }

@@ -39,6 +39,13 @@ impl Place {
     }
 }
 
+/// Who signed a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signer {
+    pub(crate) access_key: String,
+    pub(crate) account: String,
+}
+
 /// What AWS knows of a request beside the request.
 #[derive(Clone, Debug)]
 pub(super) struct Circumstances<'a> {
@@ -48,8 +55,8 @@ pub(super) struct Circumstances<'a> {
     /// X-Ray's header.
     pub(super) trace_id: &'a str,
     pub(super) now: SystemTime,
-    /// The access key that signed, for URLs that want a signature.
-    pub(super) signed_by: Option<&'a str>,
+    /// For URLs that want a signature.
+    pub(super) signer: Option<&'a Signer>,
 }
 
 #[derive(Serialize)]
@@ -120,17 +127,17 @@ pub(super) fn event(request: &Parts, body: &[u8], about: &Circumstances) -> Vec<
         headers: headers(request, about, &domain),
         query_string_parameters: parameters(query),
         request_context: RequestContext {
-            account_id: about.signed_by.map_or("anonymous", |_| &place.account),
+            account_id: about.signer.map_or("anonymous", |signer| &signer.account),
             api_id: &place.id,
-            authorizer: about.signed_by.map(|access_key| {
+            authorizer: about.signer.map(|signer| {
                 json!({"iam": {
-                    "accessKey": access_key,
-                    "accountId": place.account,
-                    "callerId": access_key,
+                    "accessKey": signer.access_key,
+                    "accountId": signer.account,
+                    "callerId": signer.account,
                     "cognitoIdentity": null,
                     "principalOrgId": null,
-                    "userArn": format!("arn:aws:iam::{}:root", place.account),
-                    "userId": access_key,
+                    "userArn": format!("arn:aws:iam::{}:root", signer.account),
+                    "userId": signer.account,
                 }})
             }),
             domain_name: domain,
@@ -256,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    fn made(request: Request<()>, body: &str, signed_by: Option<&str>) -> Value {
+    fn made(request: Request<()>, body: &str, signer: Option<&Signer>) -> Value {
         let place = Place {
             account: "123456789012".to_owned(),
             region: "eu-west-1".to_owned(),
@@ -268,7 +275,7 @@ mod tests {
             request_id: "r-1",
             trace_id: "Root=1-5;Parent=7;Sampled=0",
             now: UNIX_EPOCH + Duration::from_millis(1_583_348_638_390),
-            signed_by,
+            signer,
         };
         serde_json::from_slice(&event(&request.into_parts().0, body.as_bytes(), &about))
             .expect("an event is JSON")
@@ -355,9 +362,13 @@ mod tests {
     #[test]
     fn a_signed_request_names_its_account_and_key() {
         let request = Request::get("/").body(()).expect("a request");
-        let event = made(request, "", Some("AKIA1"));
+        let signer = Signer {
+            access_key: "AKIA1".to_owned(),
+            account: "111122223333".to_owned(),
+        };
+        let event = made(request, "", Some(&signer));
         let context = &event["requestContext"];
-        assert_eq!(context["accountId"], "123456789012");
+        assert_eq!(context["accountId"], "111122223333");
         assert_eq!(context["authorizer"]["iam"]["accessKey"], "AKIA1");
         assert_eq!(event.get("queryStringParameters"), None);
         assert_eq!(event.get("cookies"), None);

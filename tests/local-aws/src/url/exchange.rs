@@ -10,15 +10,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::answer::{self, Head, Malformed, WITH_PRELUDE};
 use super::body::{Body, Cut, Streamed, whole};
-use super::event::{self, Circumstances, Place};
+use super::event::{self, Circumstances, Place, Signer};
 use crate::functions::environment::{Event, Outcome, Part};
 use crate::ids;
-use crate::reply::{self, AwsError, Protocol};
+use crate::reply::{self, AwsError, with_header};
 
 /// An event may be this long (bytes), its JSON included.
 const MAX_EVENT: usize = 6 * 1024 * 1024;
@@ -34,8 +35,8 @@ pub(crate) struct Exchange<'a> {
     /// As the function sees it, with the qualifier of the URL.
     pub(crate) function_arn: String,
     pub(crate) source: IpAddr,
-    /// The access key that signed, for URLs that want a signature.
-    pub(crate) signed_by: Option<&'a str>,
+    /// For URLs that want a signature.
+    pub(crate) signer: Option<&'a Signer>,
 }
 
 /// Answers a request. `run` runs the function.
@@ -60,7 +61,7 @@ where
         request_id: &request_id,
         trace_id: &trace_id,
         now: SystemTime::now(),
-        signed_by: about.signed_by,
+        signer: about.signer,
     };
     let payload = event::event(&request, &body.to_bytes(), &circumstances);
     if payload.len() > MAX_EVENT {
@@ -191,14 +192,18 @@ fn broken() -> Response<Body> {
     ))
 }
 
-fn refused(error: &AwsError) -> Response<Body> {
-    whole(error.reply(Protocol::RestJson))
+/// The function was not run. A URL's callers see only throttling; what else kept it from running
+/// is in the message.
+pub(crate) fn refused(error: &AwsError) -> Response<Body> {
+    let status = if error.status == 429 { 429 } else { 502 };
+    let reply = reply::json(status, &json!({"Message": error.message}));
+    whole(with_header(reply, "x-amzn-errortype", &error.code))
 }
 
 fn too_long() -> reply::Reply {
     let message =
         format!("Request must be smaller than {MAX_EVENT} bytes for the InvokeFunction operation");
-    AwsError::new(413, "RequestEntityTooLargeException", message).reply(Protocol::RestJson)
+    reply::json(413, &json!({"Message": message}))
 }
 
 /// A reply that no function has made.

@@ -8,14 +8,18 @@
 
 mod answer;
 mod body;
+mod cors;
 mod event;
 mod exchange;
 
 pub(crate) use body::Body;
-pub(crate) use event::Place;
-pub(crate) use exchange::{Exchange, exchange, plain};
+pub(crate) use cors::Cors;
+pub(crate) use event::{Place, Signer};
+pub(crate) use exchange::{Exchange, exchange, plain, refused};
 
-use crate::reply::{AwsError, Protocol, Reply};
+use serde_json::json;
+
+use crate::reply::{self, Reply, with_header};
 
 /// Whether a request names this machine itself. A page that a browser has loaded from elsewhere
 /// cannot make it do so, even if it made its own name lead here.
@@ -31,5 +35,6 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 pub(crate) fn forbidden() -> Reply {
     let message = "Forbidden. For troubleshooting Function URL authorization issues, see: \
                    https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
-    AwsError::new(403, "AccessDeniedException", message).reply(Protocol::RestJson)
+    let forbidden = reply::json(403, &json!({"Message": message}));
+    with_header(forbidden, "x-amzn-errortype", "AccessDeniedException")
 }
