@@ -71,6 +71,42 @@ def test_a_function_can_call_aws_through_local_aws(lambda_, name, role):
     assert f"assumed-role/{name}/{name}" in output
 
 
+SIGNED = """
+import json, os, urllib.request
+def ask(service, target, body):
+    scope = "%s/20260101/us-east-1/%s/aws4_request" % (os.environ["AWS_ACCESS_KEY_ID"], service)
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=%s, SignedHeaders=host, Signature=0" % scope,
+        "X-Amz-Security-Token": os.environ["AWS_SESSION_TOKEN"],
+        "X-Amz-Target": target,
+        "Content-Type": "application/x-amz-json-1.1",
+    }
+    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], json.dumps(body).encode(), headers)
+    return json.loads(urllib.request.urlopen(request).read())
+"""
+
+
+def test_a_function_can_read_secrets_and_parameters_with_its_roles_credentials(aws, lambda_, name, role):
+    secret = aws.client("secretsmanager").create_secret(Name=name, SecretString='{"key": "from secrets manager"}')["ARN"]
+    parameters = aws.client("ssm")
+    parameters.put_parameter(Name=f"/{name}/key", Value="from ssm", Type="SecureString")
+    parameter = f"arn:aws:ssm:us-east-1:123456789012:parameter/{name}/key"
+    script = SIGNED + f"""
+print(ask("secretsmanager", "secretsmanager.GetSecretValue", {{"SecretId": {secret!r}}})["SecretString"])
+for parameter in ("/{name}/key", {parameter!r}):
+    print(ask("ssm", "AmazonSSM.GetParameter", {{"Name": parameter, "WithDecryption": True}})["Parameter"]["Value"])
+"""
+    create(lambda_, name, role, Code={"ZipFile": function_zip(**{"ask.py": script})})
+    told = invoke(lambda_, name, {"run": "python3 /var/task/ask.py", "tell": ["environment"]})["Payload"]
+    assert told["run"] == [0, '{"key": "from secrets manager"}\nfrom ssm\nfrom ssm\n', ""]
+    # Temporary credentials of the role, and not the machine's.
+    assert told["environment"]["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    calls = aws.local("GET", "calls")
+    assert [call["action"] for call in calls["calls"] if call["action"] in ("GetSecretValue", "GetParameter")][-3:] == [
+        "GetSecretValue", "GetParameter", "GetParameter",
+    ]
+
+
 def test_without_a_namespace_functions_run_where_their_code_is():
     aws = LocalAws("--isolation", "plain", "--pending-ms", "0")
     try:
