@@ -53,6 +53,7 @@ An AWS API on loopback. Prints one line of JSON when it is ready, and stops at S
                      plain: functions run where their code was unpacked
                      (default: namespace where the machine allows it)
   --prefer-rootfs    run functions in a root filesystem even if their interpreter is at hand
+  --freeze           stop functions between events, as Lambda does
 ";
 
 /// What the command line says.
@@ -63,6 +64,7 @@ struct Options {
     pending: Duration,
     isolation: Option<String>,
     prefer_rootfs: bool,
+    freezes: bool,
 }
 
 /// What this process is for.
@@ -137,6 +139,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
         pending: Duration::from_millis(200),
         isolation: None,
         prefer_rootfs: false,
+        freezes: false,
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -163,6 +166,7 @@ fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
                 how => return Err(format!("--isolation {how}: namespace or plain")),
             },
             "--prefer-rootfs" => options.prefer_rootfs = true,
+            "--freeze" => options.freezes = true,
             unknown => return Err(format!("unknown argument {unknown}")),
         }
     }
@@ -226,7 +230,7 @@ async fn run(options: Options) -> Result<(), String> {
         },
         "runtimes": runtimes.to_json(),
     });
-    let functions = Functions::new(work.path().to_owned(), emulator, isolation);
+    let functions = Functions::new(work.path().to_owned(), emulator, isolation, options.freezes);
     let lambda = Arc::new(
         lambda::Lambda::new(moto.clone(), endpoint, work.path(), functions, runtimes)
             .map_err(text)?,

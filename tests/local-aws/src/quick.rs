@@ -41,6 +41,7 @@ ready, and stops at SIGTERM, SIGINT or the end of standard input.
   --port PORT        port to listen on (default: a free one)
   --env NAME=VALUE   a variable of the function's environment; may be repeated
   --timeout SECONDS  the function's timeout (default: 60)
+  --freeze           stop the function between events, as Lambda does
 
 Every path is the function's, but for
   POST /_local/agentcore?tool=TARGET___TOOL   the body as AgentCore Gateway sends a tool's arguments
@@ -59,12 +60,14 @@ pub(crate) struct Options {
     port: u16,
     variables: Vec<(String, String)>,
     timeout: Duration,
+    freezes: bool,
 }
 
 /// Reads the arguments behind `front`; `None` when they ask for help.
 pub(crate) fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
     let (mut bridge, mut server) = (None, None);
-    let (mut streams, mut port, mut timeout) = (false, 0, 60);
+    let (mut streams, mut freezes) = (false, false);
+    let (mut port, mut timeout) = (0, 60);
     let mut variables = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -78,6 +81,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
             "--bridge" => bridge = Some(PathBuf::from(value()?)),
             "--server" => server = Some(value()?.clone()),
             "--stream" => streams = true,
+            "--freeze" => freezes = true,
             "--port" => port = value()?.parse().map_err(|_| "--port needs a port number")?,
             "--timeout" => {
                 timeout = value()?
@@ -103,6 +107,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
         port,
         variables,
         timeout: Duration::from_secs(timeout),
+        freezes,
     }))
 }
 
@@ -196,7 +201,7 @@ impl Front {
         };
         Ok(Self {
             // No function here needs the emulator.
-            functions: Functions::new(work.to_owned(), PathBuf::new(), plain),
+            functions: Functions::new(work.to_owned(), PathBuf::new(), plain, options.freezes),
             key: VersionKey {
                 function: "front".to_owned(),
                 version: setup.version.clone(),

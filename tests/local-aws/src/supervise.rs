@@ -6,7 +6,7 @@
 //! orphan comes back to it, and its standard input is a pipe from local-aws: at its end, and when
 //! the program ends, it kills all its descendants and ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -160,6 +160,57 @@ pub(crate) fn kill_descendants() {
         // A killed process needs a moment to end.
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Stops every one of `pids()` with SIGSTOP, round after round until none is found running, because
+/// a process may start another one while it is being looked for. Returns when the kernel has
+/// stopped them all.
+pub(crate) fn stop_all(pids: impl Fn() -> Vec<u32>) {
+    let mut told = HashSet::new();
+    loop {
+        let running: Vec<u32> = pids()
+            .into_iter()
+            .filter(|pid| !stands_still(*pid, told.contains(pid)))
+            .collect();
+        if running.is_empty() {
+            return;
+        }
+        for pid in running {
+            // SAFETY: kill takes plain numbers.
+            unsafe { libc::kill(pid_t(pid), libc::SIGSTOP) };
+            told.insert(pid);
+        }
+        // The signal takes effect a moment later.
+        std::thread::yield_now();
+    }
+}
+
+/// Lets every one of `pids` go on.
+pub(crate) fn continue_all(pids: &[u32]) {
+    for pid in pids {
+        // SAFETY: kill takes plain numbers.
+        unsafe { libc::kill(pid_t(*pid), libc::SIGCONT) };
+    }
+}
+
+/// Whether no thread of the process can run, or it is not there any more. One that was `told` to
+/// stop counts while it waits in the kernel: it stops before it runs again, and may wait for a
+/// process that is stopped (vfork).
+fn stands_still(pid: u32, told: bool) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.bytes().next());
+        match state {
+            None | Some(b'T' | b't' | b'Z' | b'X') => true,
+            Some(b'D') => told,
+            Some(_) => false,
+        }
+    })
 }
 
 /// The descendants of `ancestor` that are not zombies.

@@ -31,6 +31,8 @@ pub(super) struct Emulated {
     client: Client<HttpConnector, Full<Bytes>>,
     /// Receives the emulator's own output.
     log: PathBuf,
+    /// The runtime waits for its next event.
+    rests: bool,
 }
 
 impl Emulated {
@@ -80,6 +82,7 @@ impl Emulated {
                         address: api,
                         client: Client::builder(TokioExecutor::new()).build_http(),
                         log: output,
+                        rests: false,
                     };
                     return Ok((emulated, supervised));
                 }
@@ -114,9 +117,14 @@ impl Emulated {
         let mut answer = std::pin::pin!(self.client.request(self.request(event)));
         let mut limit = tokio::time::Instant::now() + allowance.first;
         let mut posted_error = false;
+        let rests = &mut self.rests;
         let mut note = |seen: Seen, progress: &mut Progress| match seen {
-            Seen::Next => progress.initialised(),
+            Seen::Next => {
+                *rests = true;
+                progress.initialised();
+            }
             Seen::Delivered(id) => {
+                *rests = false;
                 progress.request_id = Some(id);
                 progress.delivered();
             }
@@ -158,6 +166,13 @@ impl Emulated {
                 String::from_utf8_lossy(&body)
             )),
             Err(error) => Answer::Lost(error),
+        }
+    }
+
+    /// Returns when the runtime waits for its next event.
+    pub(super) async fn rests(&mut self) {
+        while !self.rests {
+            self.rests = matches!(self.seen.recv().await, None | Some(Seen::Next));
         }
     }
 

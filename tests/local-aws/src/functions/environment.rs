@@ -16,7 +16,7 @@ use super::Isolation;
 use super::compose::{Api, Setup};
 use super::emulated::{Emulated, is_emulator};
 use super::log::Log;
-use super::own::Own;
+use super::own::{Own, REST_LIMIT};
 use crate::supervise::{self, Supervised};
 use crate::{ids, sandbox};
 
@@ -113,6 +113,8 @@ pub(crate) struct Environment {
     /// Initialisation is a second try, and part of the invocation.
     retried: bool,
     max_memory_mib: u64,
+    /// Its processes are stopped.
+    frozen: bool,
 }
 
 /// Whose Runtime API it is.
@@ -177,6 +179,7 @@ impl Environment {
             cold: true,
             retried,
             max_memory_mib: 0,
+            frozen: false,
         })
     }
 
@@ -195,6 +198,7 @@ impl Environment {
             // A second initialisation is part of the invocation and of its timeout.
             fixed_deadline: again.then(|| SystemTime::now() + timeout),
         };
+        self.thaw();
         let mut progress = Progress::begin();
         let version = &self.setup.version;
         let answer = match &mut self.driver {
@@ -330,6 +334,27 @@ impl Environment {
             })
             .sum();
         kib.div_ceil(1024)
+    }
+
+    /// Stops the function's processes when its runtime waits for the next event, as Lambda freezes
+    /// an environment.
+    pub(crate) async fn freeze(&mut self) {
+        let rests = async {
+            match &mut self.driver {
+                Driver::Emulated(emulated) => emulated.rests().await,
+                Driver::Own(own) => own.rests().await,
+            }
+        };
+        // One that never comes back is frozen wherever it is.
+        let _ = tokio::time::timeout(REST_LIMIT, rests).await;
+        supervise::stop_all(|| self.processes());
+        self.frozen = true;
+    }
+
+    fn thaw(&mut self) {
+        if std::mem::take(&mut self.frozen) {
+            supervise::continue_all(&self.processes());
+        }
     }
 
     /// The process ids of the function itself, without the emulator.

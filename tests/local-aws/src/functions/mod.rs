@@ -56,6 +56,8 @@ pub(crate) struct Functions {
     work: PathBuf,
     emulator: PathBuf,
     isolation: Isolation,
+    /// Whether environments are stopped between events.
+    freezes: bool,
     pool: Mutex<Pool>,
 }
 
@@ -76,11 +78,17 @@ pub(crate) struct Handled {
 }
 
 impl Functions {
-    pub(crate) fn new(work: PathBuf, emulator: PathBuf, isolation: Isolation) -> Self {
+    pub(crate) fn new(
+        work: PathBuf,
+        emulator: PathBuf,
+        isolation: Isolation,
+        freezes: bool,
+    ) -> Self {
         Self {
             work,
             emulator,
             isolation,
+            freezes,
             pool: Mutex::default(),
         }
     }
@@ -166,6 +174,9 @@ impl Functions {
             environment = start(true).await?;
             outcome = environment.handle(event).await;
             outcome.log = [first_log, outcome.log].concat();
+        }
+        if self.freezes && outcome.usable {
+            environment.freeze().await;
         }
         let log_stream = environment.log_stream().to_owned();
         Ok((

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::compose::{Setup, launch_spec, runtime_spec};
 use super::environment::{Allowance, Answer, Event, Part, Progress, error_payload};
@@ -128,7 +129,7 @@ impl Own {
                 Said::Broken { error: Some(error) } => return Answer::Error(error),
                 Said::Broken { error: None } => {
                     // Most likely the runtime has ended.
-                    let limit = tokio::time::Instant::now() + std::time::Duration::from_secs(1);
+                    let limit = tokio::time::Instant::now() + Duration::from_secs(1);
                     return match tokio::time::timeout_at(limit, supervised.wait()).await {
                         Ok(status) => exited(status, progress),
                         Err(_) => Answer::Error(error_payload(
@@ -140,7 +141,15 @@ impl Own {
             }
         }
     }
+
+    /// Returns when the runtime waits for its next event.
+    pub(super) async fn rests(&mut self) {
+        while !matches!(self.api.said().await, Said::Next) {}
+    }
 }
+
+/// How long a runtime may take to come back for its next event before it is frozen all the same.
+pub(super) const REST_LIMIT: Duration = Duration::from_secs(1);
 
 /// Passes a part on, at the caller's pace. A caller that has left stops nothing, as in Lambda.
 ///
