@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::catalogue::Schemas;
 use crate::child::{Child, MAX_LINE};
@@ -82,6 +82,8 @@ impl Reply {
 pub(crate) struct Conversation {
     child: Child,
     started: Instant,
+    /// By the wall clock: the other one may stand still while the environment is frozen.
+    started_at: SystemTime,
     last_id: u64,
     /// Ids of the `server/discover` requests sent.
     probes: Vec<u64>,
@@ -119,6 +121,7 @@ impl Conversation {
         let mut conversation = Self {
             child,
             started: Instant::now(),
+            started_at: SystemTime::now(),
             last_id: 0,
             probes: Vec::new(),
             probe_ends: None,
@@ -225,6 +228,13 @@ impl Conversation {
     /// Whether a caller's message has been sent, so that the process is no longer as it started.
     pub(crate) fn is_used(&self) -> bool {
         self.used
+    }
+
+    /// How long ago the process was started, time in which the environment was frozen included.
+    pub(crate) fn age(&self) -> Duration {
+        // A wall clock that was set back says nothing.
+        let by_wall_clock = self.started_at.elapsed().unwrap_or_default();
+        self.started.elapsed().max(by_wall_clock)
     }
 
     /// Whether the server has not answered anything since a call was cancelled.

@@ -66,7 +66,7 @@ pub enum ProcessScope {
     /// One process per execution environment, kept warm between events.
     #[default]
     Environment,
-    /// A fresh process for every event, ended before the answer's environment is reused.
+    /// A fresh process for every event, ended when the event has been answered. The next one is started then, ahead of its event.
     Invocation,
 }
 

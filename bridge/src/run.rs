@@ -3,7 +3,7 @@
 //! Enters: the function's environment. Leaves: an exit code, only when the bridge cannot go on. Refuses to start without a valid server description, and says
 //! so to Lambda, which shows it to every caller.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,11 +17,14 @@ use crate::orphans;
 use crate::runtime_api::RuntimeApi;
 use crate::secrets::Secrets;
 use crate::serve::{self, Answer};
-use crate::session::Session;
+use crate::session::{AHEAD_LIMIT, Session, Start};
 use crate::tools::Tools;
 
 /// How much of Lambda's ten seconds of init the server may use. After that the bridge asks for events, and the first one waits for the server.
 const INIT_BUDGET: Duration = Duration::from_secs(9);
+
+/// The function's environment variable with another limit, in seconds, than [`AHEAD_LIMIT`].
+const ENV_AHEAD_SECONDS: &str = "MCPLAMBDA_AHEAD_SECONDS";
 
 /// Serves events until the Runtime API is gone.
 pub fn run() -> ExitCode {
@@ -52,9 +55,10 @@ pub fn run() -> ExitCode {
     let read = command.and_then(|command| {
         let secrets = Secrets::new(&command, variable).map_err(|error| error.to_string())?;
         let tools = Tools::new(&command.tools).map_err(|error| error.to_string())?;
-        Ok((command, secrets, tools))
+        let ahead_limit = ahead_limit(variable(ENV_AHEAD_SECONDS))?;
+        Ok((command, secrets, tools, ahead_limit))
     });
-    let (command, secrets, tools) = match read {
+    let (command, secrets, tools, ahead_limit) = match read {
         Ok(read) => read,
         Err(reason) => {
             log.warn(&reason);
@@ -68,7 +72,6 @@ pub fn run() -> ExitCode {
         command.cwd.as_deref(),
         std::env::var_os("LAMBDA_TASK_ROOT").as_ref(),
     );
-    let environment = environment::for_server(std::env::vars_os(), &command);
     let http = command.http.clone();
     let function = || {
         variable("AWS_LAMBDA_FUNCTION_NAME").map_or_else(
@@ -78,7 +81,14 @@ pub fn run() -> ExitCode {
     };
     let meter = Meter::new(command.metrics.then(function));
     orphans::adopt();
-    let mut session = Session::new(command, environment, directory, secrets, tools, log, meter);
+    let start = Start {
+        environment: environment::for_server(std::env::vars_os(), &command),
+        command,
+        directory,
+        secrets,
+        ahead_limit,
+    };
+    let mut session = Session::new(start, tools, log, meter);
 
     match session.ensure_ready(started + INIT_BUDGET) {
         Ok(_) => {}
@@ -93,6 +103,17 @@ pub fn run() -> ExitCode {
     session.log.warn(&format!("the bridge ends: {ended}"));
     session.shut_down();
     ExitCode::FAILURE
+}
+
+/// How old a server may be that was started ahead.
+fn ahead_limit(variable: Option<OsString>) -> Result<Duration, String> {
+    let Some(text) = variable else {
+        return Ok(AHEAD_LIMIT);
+    };
+    let text = text.to_string_lossy();
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| format!("{ENV_AHEAD_SECONDS} is `{text}`, which is no number of seconds"))
 }
 
 /// Answers events for ever; returns why it cannot.

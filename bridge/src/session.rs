@@ -29,6 +29,22 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(1);
 /// Where programs look for the trace that they belong to. Source: AWS Lambda Developer Guide, "Defined runtime environment variables".
 const TRACE_ID: &str = "_X_AMZN_TRACE_ID";
 
+/// How old a server may be that was started ahead when the first message for it comes. What it opened at its start, connections above all, has been idle for
+/// as long, and AWS's NAT gateways and network load balancers forget a connection after 350 seconds. A start that was frozen half way is no older then either.
+pub(crate) const AHEAD_LIMIT: Duration = Duration::from_secs(300);
+
+/// What servers are started with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) command: ServerCommand,
+    pub(crate) environment: BTreeMap<OsString, OsString>,
+    /// `None`: where the bridge is.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) secrets: Secrets,
+    /// See [`AHEAD_LIMIT`].
+    pub(crate) ahead_limit: Duration,
+}
+
 /// What a caller who is answered as things happen is told before the reply.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -48,10 +64,7 @@ pub(crate) struct Watch<'a> {
 /// Starts servers as they are needed and speaks to the one that runs.
 #[derive(Debug)]
 pub(crate) struct Session {
-    command: ServerCommand,
-    environment: BTreeMap<OsString, OsString>,
-    directory: Option<PathBuf>,
-    secrets: Secrets,
+    start: Start,
     /// Which of the server's tools callers see.
     pub(crate) tools: Tools,
     pub(crate) log: Log,
@@ -60,40 +73,46 @@ pub(crate) struct Session {
     running: Option<Conversation>,
     /// The last server failed: it ended, hung, or did not start.
     failed: bool,
+    /// The last server that was started answered the handshake.
+    starts: bool,
     /// X-Ray's tracing header of the event that is being served.
     trace_id: Option<String>,
 }
 
 impl Session {
     /// A session without a server yet.
-    pub(crate) fn new(
-        command: ServerCommand,
-        environment: BTreeMap<OsString, OsString>,
-        directory: Option<PathBuf>,
-        secrets: Secrets,
-        tools: Tools,
-        log: Log,
-        meter: Meter,
-    ) -> Self {
+    pub(crate) fn new(start: Start, tools: Tools, log: Log, meter: Meter) -> Self {
         Self {
-            command,
-            environment,
-            directory,
-            secrets,
+            start,
             tools,
             log,
             meter,
             running: None,
             failed: false,
+            starts: false,
             trace_id: None,
         }
     }
 
-    /// An event begins: what is logged from now on belongs to it, and so does a server that is started for it alone.
+    /// An event begins: what is logged from now on belongs to it, and so does a server that is started for it alone. One that was started ahead and is too old
+    /// by now is ended.
     pub(crate) fn begin_event(&mut self, request_id: &str, trace_id: Option<&str>) {
         self.log.begin(request_id);
         self.trace_id = trace_id.map(str::to_owned);
         self.meter.begin();
+        let limit = self.start.ahead_limit;
+        let is_too_old = |running: &Conversation| !running.is_used() && running.age() > limit;
+        if self.is_one_per_event() && self.running.as_ref().is_some_and(is_too_old) {
+            self.log.warn(&format!(
+                "the MCP server was started ahead more than {} s ago; starting it again",
+                limit.as_secs()
+            ));
+            self.shut_down();
+        }
+    }
+
+    fn is_one_per_event(&self) -> bool {
+        self.start.command.process_scope == ProcessScope::Invocation
     }
 
     /// Makes sure that a server runs which has answered the handshake, starting one if need be, and returns what it said of itself.
@@ -105,21 +124,13 @@ impl Session {
         self.discard_unusable(deadline);
         self.refresh_secrets(deadline)?;
         let startup = Duration::from_secs(u64::from(
-            self.command
+            self.start
+                .command
                 .startup_timeout
                 .unwrap_or(DEFAULT_STARTUP_TIMEOUT),
         ));
         if self.running.is_none() {
-            if std::mem::take(&mut self.failed) {
-                self.meter.restarted();
-            }
-            match self.start() {
-                Ok(started) => self.running = Some(started),
-                Err(error) => {
-                    self.failed = true;
-                    return Err(error);
-                }
-            }
+            self.start_server()?;
         }
         let Some(running) = &mut self.running else {
             // Filled above.
@@ -161,6 +172,7 @@ impl Session {
             }
             running.turn(&self.log, None, Some(deadline.min(asked + startup)));
         };
+        self.starts = error.is_none();
         if let Some(error) = error {
             self.drop_failed();
             return Err(error);
@@ -179,20 +191,36 @@ impl Session {
     }
 
     /// Starts a server.
-    fn start(&self) -> Result<Conversation, CallError> {
-        let mut environment = self.secrets.add_to(&self.environment);
+    fn start_server(&mut self) -> Result<(), CallError> {
+        if std::mem::take(&mut self.failed) {
+            self.meter.restarted();
+        }
+        let Start {
+            command,
+            environment,
+            directory,
+            secrets,
+            ..
+        } = &self.start;
+        let mut environment = secrets.add_to(environment);
         // A server that lives on would take the first event's trace for that of all others.
-        if let (ProcessScope::Invocation, Some(trace)) =
-            (self.command.process_scope, &self.trace_id)
-        {
+        if let (true, Some(trace)) = (self.is_one_per_event(), &self.trace_id) {
             environment.to_mut().insert(TRACE_ID.into(), trace.into());
         }
-        Child::spawn(&self.command.argv, &environment, self.directory.as_deref())
-            .map(Conversation::begin)
-            .map_err(|error| CallError::Spawn {
-                program: self.command.argv.first().cloned().unwrap_or_default(),
-                error,
-            })
+        match Child::spawn(&command.argv, &environment, directory.as_deref()) {
+            Ok(child) => {
+                self.running = Some(Conversation::begin(child));
+                Ok(())
+            }
+            Err(error) => {
+                self.failed = true;
+                self.starts = false;
+                Err(CallError::Spawn {
+                    program: command.argv.first().cloned().unwrap_or_default(),
+                    error,
+                })
+            }
+        }
     }
 
     /// The id that the next call's request will have: unique within the server's life.
@@ -308,12 +336,23 @@ impl Session {
         while !running.turn(&self.log, Some(other), None) {}
     }
 
-    /// Called when an event has been answered: with a process per event, the one that served it is ended here, after its caller has the answer.
+    /// Called when an event has been answered. With a process per event, the one that served it is ended here, after its caller has the answer. Only then the
+    /// next one is started, so that there are never two; its handshake goes on while the next event is awaited.
     pub(crate) fn event_answered(&mut self) {
-        if self.command.process_scope == ProcessScope::Invocation
-            && self.running.as_ref().is_some_and(Conversation::is_used)
-        {
+        self.trace_id = None;
+        if !self.is_one_per_event() {
+            return;
+        }
+        if self.running.as_ref().is_some_and(Conversation::is_used) {
             self.shut_down();
+        }
+        // One that fails to start is left to the next event, whose caller is told why.
+        if self.running.is_none()
+            && self.starts
+            && self.start.secrets.are_read()
+            && let Err(error) = self.start_server()
+        {
+            self.log.warn(&error.to_string());
         }
     }
 
@@ -327,6 +366,7 @@ impl Session {
     /// Makes sure that there are values for the server's secrets, and ends a server that was started with others than there are now.
     fn refresh_secrets(&mut self, deadline: Instant) -> Result<(), CallError> {
         let changed = self
+            .start
             .secrets
             .refresh(deadline, &self.log)
             .map_err(CallError::Secrets)?;

@@ -236,6 +236,11 @@ impl Secrets {
         }
     }
 
+    /// Whether a server can be started without reading anything first.
+    pub(crate) fn are_read(&self) -> bool {
+        self.wanted.is_empty() || self.held.is_some()
+    }
+
     /// `environment` with the secrets that have been read, each under its variable.
     pub(crate) fn add_to<'a>(
         &self,

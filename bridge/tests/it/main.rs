@@ -1,5 +1,6 @@
 //! The bridge as Lambda runs it: the real binary and real servers behind a Runtime API of the test's own.
 
+mod ahead;
 mod arguments;
 mod contract;
 mod contract_http;
