@@ -3,7 +3,7 @@
 use aws_sdk_lambda::types::AliasRoutingConfiguration;
 
 use super::retry::{self, Call, Fault};
-use super::{Aws, DeployError, Operation};
+use super::{Aws, DeployError, Operation, url};
 
 /// Where an alias points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(crate) async fn point(
     Ok(())
 }
 
-/// Removes an alias that is no longer wanted, beside the one that serves; that it is gone already is fine.
+/// Removes an alias that is no longer wanted, with its URL, beside the one that serves; that it is gone already is fine.
 ///
 /// # Errors
 ///
@@ -99,6 +99,7 @@ pub async fn remove(
     alias: &str,
     op: &Operation,
 ) -> Result<(), DeployError> {
+    url::remove(aws, op, function_name, alias).await?;
     tracing::info!(function_name, alias, "removing the alias");
     let call = Call::lambda("DeleteAlias", format!("{function_name}:{alias}"));
     let removed = retry::call(op, &call, || {

@@ -1,7 +1,7 @@
 //! Puts the objects in order: from whatever an earlier run left, to what is wanted.
 //!
 //! Order: is it ours? - role (widened), log group, queue - function: configuration, then code - concurrency, tags - version - the
-//! caller's hook - alias - then what is no longer needed: role (narrowed), queue, old versions - and the mark `unfinished`. A run that
+//! caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, old versions - and the mark `unfinished`. A run that
 //! is killed between any two calls leaves something that the next run finishes: every step compares before it acts.
 
 use super::found::Configuration;
@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::wait::{self, Until};
 use super::{
     Aws, DeployError, Deployed, Failed, HookError, Mode, Operation, Published, Role, Wanted, alias,
-    dead_letter, log_group, tags, version,
+    dead_letter, log_group, tags, url, version,
 };
 
 /// Brings everything about a function to what is wanted, and returns what is deployed.
@@ -51,6 +51,7 @@ where
             },
             log_group_name: names::log_group_name(&wanted.function_name),
             dead_letter_queue_arn: None,
+            url: None,
             code_sha256: None,
             code_size: None,
         },
@@ -143,6 +144,7 @@ impl Run<'_> {
 
         // An existing function whose role was made anew must be told: KMS knows roles by their identity, not by their name.
         let role_replaced = role_made && existing.is_some();
+        let fresh = existing.is_none();
         let function = self.function(existing, &target, role_replaced).await?;
 
         let publish = match &served {
@@ -163,6 +165,7 @@ impl Run<'_> {
             self.serve(verified, alias_exists, verify).await?;
         }
 
+        self.url(fresh).await?;
         self.tidy(served.as_ref(), role, needs, used).await?;
         // Last: until here a run that was killed is adopted by the next one.
         if function.tags.contains_key(tags::UNFINISHED) {
@@ -404,6 +407,18 @@ impl Run<'_> {
         self.deployed.version = Some(published.version);
         self.deployed.code_sha256 = Some(published.code_sha256);
         self.deployed.code_size = Some(published.code_size);
+        Ok(())
+    }
+
+    /// Gives the alias its URL, or takes it away. One that was made in this run (`fresh`) has none yet.
+    async fn url(&mut self, fresh: bool) -> Result<(), DeployError> {
+        let (aws, wanted, op) = (self.aws, self.wanted, self.op);
+        let (name, alias) = (wanted.function_name.as_str(), wanted.alias.as_str());
+        match &wanted.url {
+            Some(url) => self.deployed.url = Some(url::ensure(aws, op, name, alias, url).await?),
+            None if fresh => {}
+            None => url::remove(aws, op, name, alias).await?,
+        }
         Ok(())
     }
 

@@ -1,14 +1,15 @@
 //! Removes everything that was made for a function, and nothing else.
 //!
-//! The function first, because Lambda uses the role to release its network interfaces and would write to the log group again; then what
-//! it used. What is gone already is fine: a run that was killed is finished by the next one, which finds everything by its name. Between
-//! the two, [`remnants`](super::remnants) tells what is still there.
+//! The function's URL before it, or the next function of that name might get it. Then the function, because Lambda uses the role to
+//! release its network interfaces and would write to the log group again; then what it used. What is gone already is fine: a run that was
+//! killed is finished by the next one, which finds everything by its name. Between the two, [`remnants`](super::remnants) tells what is
+//! still there.
 
 use super::names;
 use super::retry::Expect;
-use super::{Aws, DeployError, Operation, dead_letter, function, log_group, role};
+use super::{Aws, DeployError, Operation, dead_letter, function, log_group, role, url};
 
-/// Deletes the function with its versions and aliases, and the role, log group and queue that carry our tags.
+/// Deletes the function with its versions, aliases and URL, and the role, log group and queue that carry our tags.
 ///
 /// # Errors
 ///
@@ -31,6 +32,7 @@ pub async fn destroy(
         ));
         queue =
             Expect::present_if(used.dead_letter_target_arn == Some(aws.queue_arn(function_name)));
+        url::remove(aws, op, function_name, alias).await?;
         function::remove(aws, op, function_name).await?;
     }
     log_group::remove(aws, op, function_name).await?;

@@ -221,6 +221,9 @@ impl Refusal {
             ("PutFunctionConcurrency", _) => Some("reserved_concurrency"),
             ("PutRetentionPolicy", _) => Some("log_retention_days"),
             ("CreateAlias" | "UpdateAlias", _) => Some("alias"),
+            ("CreateFunctionUrlConfig" | "UpdateFunctionUrlConfig" | "AddPermission", _) => {
+                Some("function_url")
+            }
             (
                 "CreateFunction" | "UpdateFunctionConfiguration" | "UpdateFunctionCode",
                 "InvalidParameterValueException" | "ValidationException",

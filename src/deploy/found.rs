@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wanted::{Architecture, Vpc};
+use super::wanted::{Architecture, FunctionUrl, Vpc};
 
 /// Everything managed for one function, seen through its alias.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Found {
     pub role: FoundRole,
     pub log_group: Option<FoundLogGroup>,
     pub queue: Option<FoundQueue>,
+    /// That of the alias.
+    pub url: Option<FoundUrl>,
     /// A creation that was never finished: there is no alias that was ever served.
     pub unfinished: bool,
     /// Empty when everything is as it would be made.
@@ -122,6 +124,14 @@ pub struct FoundQueue {
     pub ours: bool,
 }
 
+/// A function URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundUrl {
+    /// `https://….lambda-url.<region>.on.aws/`; Lambda chooses it.
+    pub address: String,
+    pub config: FunctionUrl,
+}
+
 /// One difference between what is and what would be made; the next [`converge`](super::converge()) removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
@@ -154,4 +164,6 @@ pub enum DriftKind {
     QueueChanged,
     /// The queue is there, but the served version does not send to it.
     QueueNotWired,
+    /// A statement that lets everybody call the function URL is missing, changed, or there without need.
+    UrlPermission,
 }

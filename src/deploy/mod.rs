@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! One file per AWS object (`role`, `log_group`, `dead_letter`, `function`, `version`, `alias`), each with the same few verbs: read,
+//! One file per AWS object (`role`, `log_group`, `dead_letter`, `function`, `version`, `alias`, `url`), each with the same few verbs: read,
 //! ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`] are pure. `retry`
 //! and `wait` decide what is waited out, [`Operation`] how long. `snapshot` parses what Lambda says about a function.
 //!
@@ -31,6 +31,7 @@ mod retry;
 mod role;
 mod snapshot;
 pub mod tags;
+mod url;
 mod version;
 mod wait;
 mod wanted;
@@ -38,11 +39,13 @@ mod wanted;
 pub use converge::converge;
 pub use destroy::destroy;
 pub use error::{DeployError, Refusal};
-pub use found::{Configuration, Drift, DriftKind, Found, FoundLogGroup, FoundQueue, FoundRole};
+pub use found::{
+    Configuration, Drift, DriftKind, Found, FoundLogGroup, FoundQueue, FoundRole, FoundUrl,
+};
 pub use function::code_location;
 pub use operation::Operation;
 pub use read::{read, remnants};
-pub use wanted::{Architecture, Role, Vpc, Wanted};
+pub use wanted::{Architecture, Cors, FunctionUrl, InvokeMode, Role, UrlAuth, Vpc, Wanted};
 
 /// AWS clients of one account and region, with the facts that ARNs are made of.
 ///
@@ -95,6 +98,8 @@ pub struct Deployed {
     pub role_arn: String,
     pub log_group_name: String,
     pub dead_letter_queue_arn: Option<String>,
+    /// Of the alias.
+    pub url: Option<String>,
     /// Base64, of the version that the alias points to (of `$LATEST` while there is no alias); `None` only after a failure,
     /// while there is no function.
     pub code_sha256: Option<String>,

@@ -1,4 +1,4 @@
-//! Policy documents of the managed role: least privilege, whole. Pure.
+//! Policy documents: of the managed role, least privilege, whole; and of a function URL that everybody may call. Pure.
 
 use serde_json::{Value, json};
 
@@ -94,6 +94,70 @@ pub fn base(aws: &Aws, function_name: &str, needs: Needs) -> Value {
         }));
     }
     json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// A statement of an alias's policy that everybody needs to call a function URL without authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Ours alone.
+    pub id: &'static str,
+    pub action: &'static str,
+    /// Holds for calls through a function URL; else for URLs without authentication.
+    pub via_url: bool,
+    /// As Lambda keeps it.
+    pub document: Value,
+}
+
+impl PublicUrl {
+    /// Whether a statement says the same.
+    pub fn says(&self, found: &Value) -> bool {
+        let mut found = found.clone();
+        // Two spellings of "everybody".
+        if found["Principal"] == json!({"AWS": "*"}) {
+            found["Principal"] = json!("*");
+        }
+        found == self.document
+    }
+}
+
+const URL: &str = "mcplambda-function-url";
+const URL_INVOKE: &str = "mcplambda-function-url-invoke";
+
+/// Whether a statement id is one of [`public_url`]'s.
+pub fn is_public_url(id: &str) -> bool {
+    [URL, URL_INVOKE].contains(&id)
+}
+
+/// The statements for a function URL that everybody may call: since October 2025 Lambda asks for both permissions.
+/// Source: AWS Lambda Developer Guide, "Control access to function URLs".
+pub fn public_url(aws: &Aws, function_name: &str, alias: &str) -> [PublicUrl; 2] {
+    let statement = |id, action, via_url, condition: Value| PublicUrl {
+        id,
+        action,
+        via_url,
+        document: json!({
+            "Sid": id,
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": action,
+            "Resource": aws.qualified_arn(function_name, alias),
+            "Condition": condition
+        }),
+    };
+    [
+        statement(
+            URL,
+            "lambda:InvokeFunctionUrl",
+            false,
+            json!({"StringEquals": {"lambda:FunctionUrlAuthType": "NONE"}}),
+        ),
+        statement(
+            URL_INVOKE,
+            "lambda:InvokeFunction",
+            true,
+            json!({"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}),
+        ),
+    ]
 }
 
 /// Whether a trust policy has a statement that could allow Lambda to assume the role.

@@ -11,14 +11,14 @@ use super::names;
 use super::policy::Needs;
 use super::retry::Expect;
 use super::snapshot::Snapshot;
-use super::{Aws, DeployError, Operation, dead_letter, log_group, role, tags};
+use super::{Aws, DeployError, Operation, dead_letter, log_group, role, tags, url};
 
 /// Everything managed for a function, seen through its alias; `None` when the function does not exist.
 ///
 /// # Errors
 ///
-/// [`DeployError`] as any call. Credentials that may not look at roles or queues at all are no error, as long as the function uses
-/// neither of ours.
+/// [`DeployError`] as any call. Credentials that may not look at roles, queues or URLs at all are no error, as long as the function uses
+/// none of ours.
 pub async fn read(
     aws: &Aws,
     function_name: &str,
@@ -57,6 +57,8 @@ pub async fn read(
         });
     }
     let queue = read_queue(aws, op, function_name, &served, &mut drift).await?;
+    let url = url::read(aws, op, function_name, alias, Expect::Perhaps).await?;
+    drift.extend(url.drift(aws, function_name, alias));
 
     Ok(Some(Found {
         arn: aws.function_arn(function_name),
@@ -71,6 +73,7 @@ pub async fn read(
         role,
         log_group: log_group.map(Into::into),
         queue,
+        url: url.url,
         unfinished: tags::are_unfinished(&function.tags, function_name),
         drift,
     }))

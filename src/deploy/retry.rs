@@ -88,6 +88,16 @@ impl Call {
         )
     }
 
+    /// An answer that holds a value which is not known here.
+    pub(crate) fn unknown(&self, field: &'static str, value: &str) -> DeployError {
+        DeployError::Unknown {
+            service: self.service,
+            action: self.action,
+            field,
+            value: value.to_owned(),
+        }
+    }
+
     /// The answer's field, which AWS documents as always there.
     pub(crate) fn field<T>(&self, value: Option<T>, field: &'static str) -> Result<T, DeployError> {
         value.ok_or(DeployError::Incomplete {
@@ -139,7 +149,8 @@ impl Fault {
             "EntityAlreadyExists",
             "EntityAlreadyExistsException",
             "ResourceAlreadyExistsException",
-        ]) || (self.is(&["ResourceConflictException"]) && self.says("already exist"))
+        ]) || (self.is(&["ResourceConflictException"])
+            && (self.says("already exist") || self.says("FunctionUrlConfig exists")))
     }
 
     /// How long it is worth to try again, and why; `None` for what waiting cannot help.

@@ -118,12 +118,7 @@ fn architecture(
     match listed.unwrap_or_default().first() {
         None | Some(types::Architecture::X8664) => Ok(Architecture::X86_64),
         Some(types::Architecture::Arm64) => Ok(Architecture::Arm64),
-        Some(other) => Err(DeployError::Unknown {
-            service: call.service,
-            action: call.action,
-            field: "Architectures",
-            value: other.as_str().to_owned(),
-        }),
+        Some(other) => Err(call.unknown("Architectures", other.as_str())),
     }
 }
 

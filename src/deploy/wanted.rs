@@ -30,6 +30,8 @@ pub struct Wanted {
     /// Days; `None` keeps logs for ever.
     pub log_retention_days: Option<i32>,
     pub alias: String,
+    /// `None`: the alias has no URL.
+    pub url: Option<FunctionUrl>,
     /// The user's, merged with the provider's defaults; set on every object. Keys of ours (`mcplambda:`) are refused by the caller.
     pub tags: BTreeMap<String, String>,
     /// The zip. `None` says that the code is not to change; [`DeployError::CodeNeeded`](super::DeployError::CodeNeeded) comes back,
@@ -88,4 +90,65 @@ impl Architecture {
 pub struct Vpc {
     pub subnet_ids: BTreeSet<String>,
     pub security_group_ids: BTreeSet<String>,
+}
+
+/// An HTTPS endpoint of the alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionUrl {
+    pub auth: UrlAuth,
+    pub invoke_mode: InvokeMode,
+    /// What Lambda itself answers browsers; `None` leaves that to the function.
+    pub cors: Option<Cors>,
+}
+
+/// Who may call a function URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlAuth {
+    /// Requests signed by those whose own policies allow it.
+    AwsIam,
+    /// Everybody.
+    None,
+}
+
+impl UrlAuth {
+    /// Lambda's identifier.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwsIam => "AWS_IAM",
+            Self::None => "NONE",
+        }
+    }
+}
+
+/// When a function URL passes on what the function answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvokeMode {
+    /// When the answer is whole.
+    Buffered,
+    /// As it comes.
+    ResponseStream,
+}
+
+impl InvokeMode {
+    /// Lambda's identifier.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Buffered => "BUFFERED",
+            Self::ResponseStream => "RESPONSE_STREAM",
+        }
+    }
+}
+
+/// Cross-origin resource sharing as Lambda answers it; sets, so order and repetition mean nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    pub allow_credentials: bool,
+    /// In lower case.
+    pub allow_headers: BTreeSet<String>,
+    pub allow_methods: BTreeSet<String>,
+    pub allow_origins: BTreeSet<String>,
+    /// In lower case.
+    pub expose_headers: BTreeSet<String>,
+    /// Seconds, 0-86400.
+    pub max_age: i32,
 }

@@ -182,6 +182,11 @@ pub(crate) fn launcher_changed(function: &str) -> String {
     format!("the command line in the environment of {function} was changed")
 }
 
+/// What the bridge is told about the function URL is not what was deployed.
+pub(crate) fn http_changed(function: &str) -> String {
+    format!("the HTTP settings in the environment of {function} do not fit its function URL")
+}
+
 /// The function is gone, but not what belongs to it.
 pub(crate) fn function_missing(function: &str) -> String {
     format!("the Lambda function {function} is missing")

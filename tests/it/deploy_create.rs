@@ -16,6 +16,7 @@ fn deployed(role_arn: &str, queue: Option<&str>) -> Deployed {
         role_arn: role_arn.to_owned(),
         log_group_name: "/aws/lambda/time".to_owned(),
         dead_letter_queue_arn: queue.map(str::to_owned),
+        url: None,
         code_sha256: Some(SHA.to_owned()),
         code_size: Some(3),
     }
@@ -238,6 +239,7 @@ async fn an_unfinished_function_is_adopted_and_finished() {
         ],
         log_group_as_wanted(),
         served_for_the_first_time(),
+        no_url(),
         nothing_left_over(),
         vec![("lambda UntagResource", done())],
     ]);
@@ -267,6 +269,7 @@ async fn a_run_that_was_killed_after_the_alias_is_verified_again() {
             ("lambda PublishVersion", ok(function("1"))),
             ("lambda UpdateAlias", done()),
         ],
+        no_url(),
         nothing_left_over(),
         vec![("lambda UntagResource", done())],
     ]);

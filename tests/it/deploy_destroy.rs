@@ -50,6 +50,8 @@ async fn everything_that_was_made_is_removed_the_function_first_and_the_role_las
                 "lambda GetFunction",
                 get_function(function("$LATEST"), false),
             ),
+            ("lambda GetFunctionUrlConfig:live", no_function()),
+            ("lambda GetPolicy:live", no_function()),
             (
                 "lambda DeleteFunction",
                 lambda_error(
@@ -109,6 +111,8 @@ async fn what_goes_while_it_is_being_removed_is_fine() {
                 "lambda GetFunction",
                 get_function(function("$LATEST"), false),
             ),
+            ("lambda GetFunctionUrlConfig:live", no_function()),
+            ("lambda GetPolicy:live", no_function()),
             ("lambda DeleteFunction", no_function()),
         ],
         log_group_as_wanted(),
@@ -172,6 +176,8 @@ async fn credentials_without_iam_and_sqs_can_remove_what_uses_neither() {
                 "lambda GetFunction",
                 get_function(function("$LATEST"), false),
             ),
+            ("lambda GetFunctionUrlConfig:live", no_function()),
+            ("lambda GetPolicy:live", no_function()),
             ("lambda DeleteFunction", done()),
             ("lambda GetFunctionConfiguration", no_function()),
         ],
@@ -203,6 +209,8 @@ async fn a_role_in_use_that_may_not_be_looked_at_is_an_error() {
                 "lambda GetFunction",
                 get_function(function_but("$LATEST", json!({"Role": ROLE})), false),
             ),
+            ("lambda GetFunctionUrlConfig:live", no_function()),
+            ("lambda GetPolicy:live", no_function()),
             ("lambda DeleteFunction", done()),
             ("lambda GetFunctionConfiguration", no_function()),
         ],
@@ -249,10 +257,17 @@ async fn remnants_name_what_a_killed_removal_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_former_alias_is_removed_and_may_be_gone_already() {
-    let stage = stage([vec![
-        ("lambda DeleteAlias", done()),
-        ("lambda DeleteAlias", no_function()),
-    ]]);
+    let no_url = || {
+        [
+            ("lambda GetFunctionUrlConfig:former", no_function()),
+            ("lambda GetPolicy:former", no_function()),
+        ]
+    };
+    let mut script: Vec<_> = no_url().into();
+    script.push(("lambda DeleteAlias", done()));
+    script.extend(no_url());
+    script.push(("lambda DeleteAlias", no_function()));
+    let stage = stage([script]);
 
     for _ in 0..2 {
         alias::remove(&stage.aws, "time", "former", &stage.op)

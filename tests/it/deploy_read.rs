@@ -98,6 +98,7 @@ async fn a_function_as_made_is_read_whole_and_without_drift() {
         role_as_made(),
         log_group_as_wanted(),
         queue_as_made(),
+        no_url(),
     ]);
 
     let found = read(&stage.aws, "time", "live").await.expect("read");
@@ -151,6 +152,7 @@ async fn a_function_as_made_is_read_whole_and_without_drift() {
                 encrypted: true,
                 ours: true,
             }),
+            url: None,
             unfinished: false,
             drift: Vec::new(),
         })
@@ -180,6 +182,7 @@ async fn a_brought_role_is_not_looked_into_and_sqs_is_not_needed() {
             "sqs GetQueueUrl",
             json_error("AccessDeniedException", "not authorized"),
         )],
+        no_url(),
     ]);
 
     let found = read(&stage.aws, "time", "live")
@@ -218,13 +221,16 @@ async fn every_difference_of_function_and_alias_is_told() {
     }));
     latest["Layers"] = served["Layers"].clone();
 
-    let drift = drift([vec![
-        ("lambda GetFunction", get_function(latest, false)),
-        ("lambda GetAlias", split),
-        ("lambda GetFunctionConfiguration:1", ok(served)),
-        ("logs DescribeLogGroups", log_groups(&[])),
-        ("sqs GetQueueUrl", no_queue()),
-    ]])
+    let drift = drift([
+        vec![
+            ("lambda GetFunction", get_function(latest, false)),
+            ("lambda GetAlias", split),
+            ("lambda GetFunctionConfiguration:1", ok(served)),
+            ("logs DescribeLogGroups", log_groups(&[])),
+            ("sqs GetQueueUrl", no_queue()),
+        ],
+        no_url(),
+    ])
     .await;
 
     let details: Vec<_> = drift.iter().map(|drift| drift.detail.as_str()).collect();
@@ -264,6 +270,7 @@ async fn a_missing_alias_shows_latest() {
         ],
         log_group_as_wanted(),
         vec![("sqs GetQueueUrl", no_queue())],
+        no_url(),
     ]);
 
     let found = read(&stage.aws, "time", "live")
@@ -291,6 +298,7 @@ async fn every_difference_of_role_and_queue_is_told() {
         ],
         log_group_as_wanted(),
         queue(json!({"QueueArn": QUEUE, "SqsManagedSseEnabled": "false", "MessageRetentionPeriod": "345600"})),
+        no_url(),
     ])
     .await;
 
@@ -318,6 +326,7 @@ async fn what_is_missing_or_not_wired_is_told() {
         ],
         log_group_as_wanted(),
         vec![("sqs GetQueueUrl", no_queue())],
+        no_url(),
     ])
     .await;
     assert_eq!(
@@ -336,6 +345,7 @@ async fn what_is_missing_or_not_wired_is_told() {
         ],
         log_group_as_wanted(),
         queue_as_made(),
+        no_url(),
     ])
     .await;
     assert_eq!(kinds(&not_wired), [DriftKind::QueueNotWired]);

@@ -254,6 +254,7 @@ pub(crate) fn wanted() -> Wanted {
         reserved_concurrency: None,
         log_retention_days: Some(14),
         alias: "live".to_owned(),
+        url: None,
         tags: BTreeMap::from([("team".to_owned(), "clocks".to_owned())]),
         code: Some(b"zip".to_vec()),
         code_sha256: SHA.to_owned(),
@@ -274,6 +275,14 @@ pub(crate) fn log_group_as_wanted() -> Vec<(&'static str, Answer)> {
 /// Nothing is left over of a role or queue that is not wanted.
 pub(crate) fn nothing_left_over() -> Vec<(&'static str, Answer)> {
     vec![("iam GetRole", no_role()), ("sqs GetQueueUrl", no_queue())]
+}
+
+/// The alias has no URL, and its policy none of our statements.
+pub(crate) fn no_url() -> Vec<(&'static str, Answer)> {
+    vec![
+        ("lambda GetFunctionUrlConfig:live", no_function()),
+        ("lambda GetPolicy:live", no_function()),
+    ]
 }
 
 /// A script that is being played.
@@ -440,6 +449,13 @@ fn lambda_call(method: &str, uri: &http::Uri) -> String {
         ("GET", ["functions", _, "aliases", _]) => "GetAlias",
         ("PUT", ["functions", _, "aliases", _]) => "UpdateAlias",
         ("DELETE", ["functions", _, "aliases", _]) => "DeleteAlias",
+        ("POST", ["functions", _, "url"]) => "CreateFunctionUrlConfig",
+        ("GET", ["functions", _, "url"]) => "GetFunctionUrlConfig",
+        ("PUT", ["functions", _, "url"]) => "UpdateFunctionUrlConfig",
+        ("DELETE", ["functions", _, "url"]) => "DeleteFunctionUrlConfig",
+        ("GET", ["functions", _, "policy"]) => "GetPolicy",
+        ("POST", ["functions", _, "policy"]) => "AddPermission",
+        ("DELETE", ["functions", _, "policy", _]) => "RemovePermission",
         ("POST", ["tags", _]) => "TagResource",
         ("DELETE", ["tags", _]) => "UntagResource",
         other => panic!("not a call that this room makes: {other:?}"),

@@ -321,6 +321,7 @@ async fn an_update_that_is_still_running_is_waited_for_before_the_next() {
             ("lambda GetFunctionConfiguration:2", ok(function("2"))),
             ("lambda UpdateAlias", done()),
         ],
+        no_url(),
         nothing_left_over(),
         vec![("lambda ListVersionsByFunction", ok(json!({"Versions": []})))],
     ]);

@@ -51,6 +51,7 @@ fn nothing_to_change_makes_no_changing_call() {
         [
             there(function("$LATEST"), function("1")),
             log_group_as_wanted(),
+            no_url(),
             nothing_left_over(),
         ],
     );
@@ -65,6 +66,7 @@ fn nothing_to_change_needs_no_zip() {
         [
             there(function("$LATEST"), function("1")),
             log_group_as_wanted(),
+            no_url(),
             nothing_left_over(),
         ],
     );
@@ -88,6 +90,7 @@ fn a_changed_configuration_uploads_no_code() {
                 ("lambda PublishVersion", ok(new("2"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             one_version(),
         ],
@@ -137,6 +140,7 @@ fn what_is_to_go_is_named_as_empty() {
                 ("lambda PublishVersion", ok(function("2"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             one_version(),
         ],
@@ -169,6 +173,7 @@ fn changed_code_leaves_the_configuration_alone() {
                 ("lambda PublishVersion", ok(function("2"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             one_version(),
         ],
@@ -194,6 +199,7 @@ fn another_architecture_goes_with_the_code() {
                 ("lambda PublishVersion", ok(new("2"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             one_version(),
         ],
@@ -221,6 +227,7 @@ fn concurrency_and_tags_are_no_new_version() {
                 ("lambda TagResource", done()),
                 ("lambda UntagResource", done()),
             ],
+            no_url(),
             nothing_left_over(),
         ],
     );
@@ -249,6 +256,7 @@ fn a_half_updated_function_is_finished() {
                 ("lambda PublishVersion", ok(function("2"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             one_version(),
         ],
@@ -267,6 +275,7 @@ fn an_update_that_failed_is_made_again() {
                 "lambda UpdateFunctionConfiguration",
                 ok(function("$LATEST")),
             )],
+            no_url(),
             nothing_left_over(),
         ],
     );
@@ -293,6 +302,7 @@ fn an_alias_that_was_split_by_hand_is_made_whole() {
                 ("lambda PublishVersion", ok(function("1"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
         ],
     );
@@ -335,6 +345,7 @@ fn old_versions_go_but_never_one_that_an_alias_needs() {
                 ("lambda PublishVersion", ok(function("13"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             vec![
                 (
@@ -366,6 +377,7 @@ fn credentials_that_may_not_delete_versions_still_deploy() {
                 ("lambda PublishVersion", ok(function("2"))),
                 ("lambda UpdateAlias", done()),
             ],
+            no_url(),
             nothing_left_over(),
             vec![(
                 "lambda ListVersionsByFunction",
@@ -465,6 +477,8 @@ fn the_role_is_widened_before_and_narrowed_after_the_alias_moves() {
                 ("lambda UpdateFunctionConfiguration", ok(without("$LATEST"))),
                 ("lambda PublishVersion", ok(without("2"))),
                 ("lambda UpdateAlias", done()),
+                ("lambda GetFunctionUrlConfig:live", no_function()),
+                ("lambda GetPolicy:live", no_function()),
                 ("iam PutRolePolicy", iam("PutRolePolicy", "")),
                 ("iam DeleteRolePolicy", iam("DeleteRolePolicy", "")),
                 ("iam DeleteRolePolicy", iam("DeleteRolePolicy", "")),
@@ -511,6 +525,8 @@ fn a_managed_role_goes_once_a_brought_one_serves() {
                 ),
                 ("lambda PublishVersion", ok(function("2"))),
                 ("lambda UpdateAlias", done()),
+                ("lambda GetFunctionUrlConfig:live", no_function()),
+                ("lambda GetPolicy:live", no_function()),
                 (
                     "iam GetRole",
                     role("GetRole", ROLE, &OUR_ROLE_TAGS, &policy::trust()),
@@ -553,6 +569,8 @@ fn a_role_that_was_deleted_by_hand_is_made_again_and_the_function_told() {
                 ("lambda UpdateFunctionConfiguration", ok(managed("$LATEST"))),
                 // Nothing changed in Lambda's eyes: the version that is served, again.
                 ("lambda PublishVersion", ok(managed("1"))),
+                ("lambda GetFunctionUrlConfig:live", no_function()),
+                ("lambda GetPolicy:live", no_function()),
                 ("sqs GetQueueUrl", no_queue()),
             ],
         ],

@@ -9,6 +9,7 @@ mod deploy_read;
 mod deploy_replay;
 mod deploy_retry;
 mod deploy_update;
+mod deploy_url;
 mod docs_fresh;
 mod docs_pages;
 mod fake_sts;

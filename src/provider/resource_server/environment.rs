@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use mcplambda_bridge::launch::{ENV_SERVER, LaunchError, ProcessScope, ServerCommand};
+use mcplambda_bridge::launch::{
+    ENV_SERVER, HttpSettings, LaunchError, ProcessScope, ServerCommand,
+};
 use serde::{Deserialize, Serialize};
 
 /// Makes a managed runtime start the bridge instead of its own loop (Lambda developer guide, "wrapper scripts").
@@ -37,6 +39,7 @@ pub(crate) struct Launch {
     pub(crate) process_scope: ProcessScope,
     pub(crate) startup_timeout: Option<u32>,
     pub(crate) aws_credentials: bool,
+    pub(crate) http: HttpSettings,
     pub(crate) note: SourceNote,
 }
 
@@ -74,6 +77,7 @@ pub(crate) fn compose(
         process_scope: launch.process_scope,
         startup_timeout: launch.startup_timeout,
         aws_credentials: launch.aws_credentials,
+        http: launch.http.clone(),
         source: Some(serde_json::to_value(&launch.note).map_err(EnvironmentError::Note)?),
         ..ServerCommand::new(launch.argv.clone())
     };
@@ -118,6 +122,7 @@ pub(crate) fn launch(variables: &BTreeMap<String, String>) -> Result<Launch, Env
         process_scope: command.process_scope,
         startup_timeout: command.startup_timeout,
         aws_credentials: command.aws_credentials,
+        http: command.http,
         note: serde_json::from_value(note).map_err(EnvironmentError::Note)?,
     })
 }
@@ -168,6 +173,11 @@ mod tests {
             process_scope: ProcessScope::Invocation,
             startup_timeout: Some(20),
             aws_credentials: true,
+            http: HttpSettings {
+                stream: true,
+                allowed_origins: vec!["https://example.com".to_owned()],
+                cors: false,
+            },
             note: SourceNote {
                 name: "time".to_owned(),
                 command: "uvx".to_owned(),

@@ -6,6 +6,7 @@
 
 mod apply;
 mod environment;
+mod function_url;
 mod memory;
 mod model;
 mod naming;

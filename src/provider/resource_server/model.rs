@@ -34,6 +34,7 @@ crate::model! {
         pub(crate) ephemeral_storage: i32,
         pub(crate) log_retention_days: i32,
         pub(crate) alias: String,
+        pub(crate) function_url: FunctionUrl,
 
         pub(crate) role_arn: String,
         pub(crate) policy_json: String,
@@ -49,6 +50,7 @@ crate::model! {
         pub(crate) invoke_arn: String,
         pub(crate) version: String,
         pub(crate) log_group_name: String,
+        pub(crate) url: String,
         pub(crate) dead_letter_queue_arn: String,
         pub(crate) code_sha256: String,
         pub(crate) package_type: String,
@@ -65,6 +67,24 @@ crate::model! {
     pub(crate) struct VpcConfig {
         pub(crate) subnet_ids: BTreeSet<String>,
         pub(crate) security_group_ids: BTreeSet<String>,
+    }
+
+    /// An HTTPS endpoint of the alias.
+    pub(crate) struct FunctionUrl {
+        pub(crate) auth_type: String,
+        pub(crate) invoke_mode: String,
+        pub(crate) allowed_origins: BTreeSet<String>,
+        pub(crate) cors: Cors,
+    }
+
+    /// What Lambda answers browsers itself.
+    pub(crate) struct Cors {
+        pub(crate) allow_origins: BTreeSet<String>,
+        pub(crate) allow_methods: BTreeSet<String>,
+        pub(crate) allow_headers: BTreeSet<String>,
+        pub(crate) expose_headers: BTreeSet<String>,
+        pub(crate) allow_credentials: bool,
+        pub(crate) max_age: i32,
     }
 
     /// How long each operation may take, as Go writes durations.

@@ -12,7 +12,7 @@ use super::spec::text;
 /// those follow from other attributes.
 macro_rules! outputs {
     ($apply:ident, $($arguments:expr),+) => {
-        $apply!($($arguments),+; arn qualified_arn invoke_arn version log_group_name dead_letter_queue_arn code_sha256 package_type
+        $apply!($($arguments),+; arn qualified_arn invoke_arn version log_group_name url dead_letter_queue_arn code_sha256 package_type
             package_size tools tool_schema_json tool_schema_notes gateway_config_json verification)
     };
 }
@@ -59,6 +59,7 @@ pub(super) fn deployed(server: &mut Server, deployed: &Deployed) {
     server.version = Attr::from(deployed.version.clone());
     server.role_arn = Attr::from(deployed.role_arn.as_str());
     server.log_group_name = Attr::from(deployed.log_group_name.as_str());
+    server.url = Attr::from(deployed.url.clone());
     server.dead_letter_queue_arn = Attr::from(deployed.dead_letter_queue_arn.clone());
     server.code_sha256 = Attr::from(deployed.code_sha256.clone());
     server.package_type = Attr::from("Zip");

@@ -9,6 +9,7 @@ use crate::plugin::{Attr, Diagnostics, PlanContext};
 use crate::provider::report;
 
 use super::ServerResource;
+use super::function_url;
 use super::memory::{self, Remembered};
 use super::model::Server;
 use super::naming;
@@ -185,6 +186,7 @@ fn outputs_of_create(planned: &mut Server) {
     if planned.dead_letter_queue.known() == Some(&false) {
         planned.dead_letter_queue_arn = Attr::Null;
     }
+    planned.url = function_url::planned_address(planned, None);
     if !planned.role_arn.is_known() {
         planned.role_arn = Attr::Unknown;
     }
@@ -209,7 +211,8 @@ fn outputs_of_update(
     let configuration = other_role
         || differ!(prior, planned;
         name description command args env timeout memory dead_letter_queue vpc_config cwd packages process_scope startup_timeout
-        aws_credentials runtime architecture ephemeral_storage function_name region);
+        aws_credentials runtime architecture ephemeral_storage function_name region)
+        || function_url::answers_otherwise(prior, planned);
     let elsewhere = planned.alias != prior.alias;
     let verify = planned.verify.known() != Some(&false);
     let unverified = verify && prior.verification.is_null();
@@ -241,6 +244,7 @@ fn outputs_of_update(
             _ => Attr::Unknown,
         };
     }
+    planned.url = function_url::planned_address(planned, Some(prior));
     if elsewhere {
         planned.qualified_arn = Attr::Unknown;
         planned.invoke_arn = Attr::Unknown;

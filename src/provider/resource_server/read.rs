@@ -16,6 +16,7 @@ use crate::provider::clients::Clients;
 use crate::provider::{download, report};
 
 use super::environment::{self, Launch};
+use super::function_url;
 use super::memory::Remembered;
 use super::model::{Server, Timeouts, VpcConfig};
 use super::outputs;
@@ -42,6 +43,7 @@ pub(super) async fn read(
         .iter()
         .map(|drift| drift.detail.clone())
         .collect();
+    let http = spec::http(&state);
     match environment::launch(&found.configuration.environment) {
         Ok(launch) => {
             if remembered
@@ -54,6 +56,12 @@ pub(super) async fn read(
                     .push(report::launcher_changed(&text(&state.function_name)));
                 remembered.launcher = None;
                 remembered.code_sha256 = None;
+            }
+            // The URL is an attribute; what the bridge was told about it is not.
+            if http.is_some_and(|http| http != launch.http) {
+                remembered
+                    .drift
+                    .push(report::http_changed(&text(&state.function_name)));
             }
             launched(&mut state, &launch);
         }
@@ -102,6 +110,9 @@ async fn gone(
     remembered.code_sha256 = None;
     remembered.write(&mut context.private);
     state.version = Attr::Null;
+    // Its URL went with it; the next one has another address.
+    state.function_url = Attr::Null;
+    state.url = Attr::Null;
     Ok(Some(state))
 }
 
@@ -121,7 +132,11 @@ fn launched(state: &mut Server, launch: &Launch) {
 }
 
 /// Takes over what was found; an empty collection and none are the same to AWS, so whichever the state has stays.
-fn keep_empty<T: Clone>(attribute: &mut Attr<T>, found: &T, is_empty: impl Fn(&T) -> bool) {
+pub(super) fn keep_empty<T: Clone>(
+    attribute: &mut Attr<T>,
+    found: &T,
+    is_empty: impl Fn(&T) -> bool,
+) {
     let had_none = attribute.known().is_none_or(&is_empty);
     if !(had_none && is_empty(found)) {
         *attribute = Attr::Known(found.clone());
@@ -148,6 +163,7 @@ fn configured(state: &mut Server, found: &Found) {
         subnet_ids: Attr::Known(vpc.subnet_ids.clone()),
         security_group_ids: Attr::Known(vpc.security_group_ids.clone()),
     }));
+    function_url::found(&mut state.function_url, found.url.as_ref());
     // A queue that is gone or not wired is drift, told in sentences; only the wish for one is an attribute.
     let wired = configuration.dead_letter_target_arn.is_some();
     if found.queue.is_some() || wired || !state.dead_letter_queue.is_known() {
@@ -212,6 +228,7 @@ fn deployed(state: &mut Server, found: &Found) {
     state.qualified_arn = Attr::from(found.qualified_arn.as_str());
     state.invoke_arn = Attr::from(found.invoke_arn.as_str());
     state.version = Attr::from(found.version.clone());
+    state.url = Attr::from(found.url.as_ref().map(|url| url.address.clone()));
     state.log_group_name = Attr::Known(deploy::names::log_group_name(&text(&state.function_name)));
     state.dead_letter_queue_arn = Attr::from(
         found
@@ -304,6 +321,7 @@ pub(super) async fn import(
     };
     launched(&mut state, &launch);
     configured(&mut state, &found);
+    function_url::recover_origins(&mut state.function_url, &launch.http);
     recover_lock(context, &aws, &launch, &found, &mut state).await?;
     see_tools(context, &aws, &mut state).await;
     Ok(state)

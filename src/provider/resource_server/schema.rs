@@ -1,5 +1,7 @@
 //! What users write and read: the schema of `mcplambda_server`. Its descriptions are the documentation.
 
+mod function_url;
+
 use std::time::Duration;
 
 use crate::plugin::schema::{Attribute, Attributes, IdentitySchema, Schema};
@@ -25,7 +27,14 @@ pub(crate) fn schema() -> Schema {
          Bedrock AgentCore gateway needs: `qualified_arn` and `tool_schema_json`.",
     );
     [
-        mirrored, naming, server, function, identity, behaviour, outputs,
+        mirrored,
+        naming,
+        server,
+        function,
+        function_url::function_url,
+        identity,
+        behaviour,
+        outputs,
     ]
     .into_iter()
     .fold(schema, |schema, group| group(schema))
@@ -383,6 +392,7 @@ fn outputs(schema: Schema) -> Schema {
         .attribute("invoke_arn", text("ARN for an API Gateway integration, through the alias."))
         .attribute("version", text("Version that the alias points to."))
         .attribute("log_group_name", text("Log group of the function."))
+        .attribute("url", text("Address of the function URL, when `function_url` is set. MCP clients of Streamable HTTP take it as it is."))
         .attribute("dead_letter_queue_arn", text("ARN of the queue that is made with `dead_letter_queue`."))
         .attribute("code_sha256", text("SHA-256 of the package in base64, as Lambda reports it. The same inputs give the same value on every machine."))
         .attribute("package_type", text("`Zip`."))

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use mcplambda_bridge::launch::ProcessScope;
+use mcplambda_bridge::launch::{HttpSettings, ProcessScope};
 
 use crate::deploy::{self, Role, Vpc};
 use crate::package::{self, ServerSpec, Source};
 use crate::plugin::Attr;
 
 use super::environment::{Launch, SourceNote};
+use super::function_url;
 use super::model::Server;
 
 /// Why a server cannot be described yet, or at all.
@@ -82,6 +83,8 @@ pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
         },
         startup_timeout: server.startup_timeout.known().copied(),
         aws_credentials: server.aws_credentials.known().copied().unwrap_or(false),
+        // Everything is known by the time of an apply.
+        http: http(server).unwrap_or_default(),
         note: SourceNote {
             name: text(&server.name),
             command: text(&server.command),
@@ -128,10 +131,16 @@ pub(crate) fn wanted(
             .copied()
             .filter(|days| *days != 0),
         alias: text(&server.alias),
+        url: function_url::wanted(server),
         tags: server.tags_all.known().cloned().unwrap_or_default(),
         code: code.zip,
         code_sha256: code.sha256,
     }
+}
+
+/// How the bridge answers HTTP; `None` while an attribute that decides it is unknown.
+pub(crate) fn http(server: &Server) -> Option<HttpSettings> {
+    function_url::http(&server.function_url)
 }
 
 /// The user's role if the configuration names one, else one of our own.
