@@ -1,0 +1,274 @@
+//! Measures the bridge beside the server alone and beside the library that people use today, all in one run.
+//!
+//! Enters: the bridge as it is shipped, and what `install.sh` has put under target/bench. Leaves: a table on stdout, `results.json` and `results.md` in
+//! target/bench and, when asked, the tables of docs/benchmarks.md. Refuses to go on after an answer that is not the right one.
+
+mod cold;
+mod fd;
+mod footprint;
+mod machine;
+mod process;
+mod report;
+mod runtime;
+mod runtime_api;
+mod server;
+mod stats;
+mod stdio;
+mod warm;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use process::Result;
+use report::Report;
+use runtime::{Places, Runtime};
+use server::{Kind, Server};
+
+const USAGE: &str = "usage: benches --bridge FILE --installed DIR [--only PART[,PART...]] [--without-peer] [--quick] [--docs FILE]
+
+parts: warm, peer, cold, size, memory, large, growth   (default: all)
+  --without-peer   leaves out what needs the peer, which takes most of the time
+  --quick          fewer rounds and calls: to see that everything runs, not for figures
+  --docs FILE      puts the tables between the two marks in FILE";
+/// What the tables in the documentation stand between.
+const MARKS: (&str, &str) = (
+    "<!-- figures: written by make bench-docs -->\n",
+    "<!-- end of figures -->\n",
+);
+/// Characters of text in a large result.
+const LARGE: usize = 5_000_000;
+
+struct Options {
+    places: Places,
+    parts: Option<Vec<String>>,
+    with_peer: bool,
+    quick: bool,
+    docs: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match options(std::env::args().skip(1)).and_then(|options| run(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("benches: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
+    let (mut bridge, mut installed, mut parts, mut docs) = (None, None, None, None);
+    let (mut with_peer, mut quick) = (true, false);
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{argument} needs a value\n{USAGE}"))
+        };
+        match argument.as_str() {
+            "--bridge" => bridge = Some(PathBuf::from(value()?)),
+            "--installed" => installed = Some(PathBuf::from(value()?)),
+            "--only" => parts = Some(value()?.split(',').map(str::to_owned).collect()),
+            "--docs" => docs = Some(PathBuf::from(value()?)),
+            "--without-peer" => with_peer = false,
+            "--quick" => quick = true,
+            _ => return Err(format!("unknown argument {argument}\n{USAGE}")),
+        }
+    }
+    let absolute = |path: Option<PathBuf>| {
+        path.ok_or_else(|| USAGE.to_owned()).and_then(|path| {
+            fs::canonicalize(&path)
+                .map_err(|error| format!("{}: {error}; run `make bench`", path.display()))
+        })
+    };
+    let (bridge, installed) = (absolute(bridge)?, absolute(installed)?);
+    let task_root = installed.join("task");
+    fs::create_dir_all(&task_root).map_err(|error| format!("{}: {error}", task_root.display()))?;
+    let log = installed.join("stderr.log");
+    // Each run's own.
+    fs::write(&log, "").map_err(|error| format!("{}: {error}", log.display()))?;
+    Ok(Options {
+        places: Places {
+            bridge,
+            installed,
+            task_root,
+            log,
+        },
+        parts,
+        with_peer,
+        quick,
+        docs,
+    })
+}
+
+fn run(options: &Options) -> Result<()> {
+    let machine = machine::describe(&options.places);
+    let before = machine::load();
+    if before > 0.5 {
+        eprintln!(
+            "benches: the machine is not quiet (load {before:.1}): take the figures again when it is"
+        );
+    }
+    let mut report = Report::default();
+    measure(options, &mut report)?;
+    let load = (before, machine::load());
+
+    let mut json = report.json(&machine);
+    json["load"] = serde_json::json!({"before": load.0, "after": load.1});
+    let markdown = format!("{}{}", machine::markdown(&machine, load), report.markdown());
+    let save = |path: &Path, text: &str| {
+        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    save(
+        &options.places.installed.join("results.json"),
+        &format!("{json:#}\n"),
+    )?;
+    save(&options.places.installed.join("results.md"), &markdown)?;
+    if let Some(docs) = &options.docs {
+        let text =
+            fs::read_to_string(docs).map_err(|error| format!("{}: {error}", docs.display()))?;
+        save(
+            docs,
+            &between_marks(&text, &markdown)
+                .ok_or_else(|| format!("{} lacks the marks {MARKS:?}", docs.display()))?,
+        )?;
+    }
+    std::io::stdout()
+        .write_all(markdown.as_bytes())
+        .map_err(|error| error.to_string())
+}
+
+/// `text` with `figures` between its marks; `None` when it has none.
+fn between_marks(text: &str, figures: &str) -> Option<String> {
+    let start = text.find(MARKS.0)? + MARKS.0.len();
+    let end = start + text[start..].find(MARKS.1)?;
+    Some(format!("{}\n{figures}\n{}", &text[..start], &text[end..]))
+}
+
+fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    let places = &options.places;
+    let installed = &places.installed;
+    let wanted = |part: &str| {
+        let wanted = options
+            .parts
+            .as_ref()
+            .is_none_or(|parts| parts.iter().any(|name| name == part));
+        if wanted {
+            eprintln!("benches: {part}");
+        }
+        wanted
+    };
+    let (rounds, quick) = if options.quick { (1, 10) } else { (7, 1) };
+    let time = server::time_beside_peer(installed);
+    let newest = server::time_newest(installed);
+    let everything = server::everything(installed);
+    let small = server::sized(installed, 100);
+    let large = server::sized(installed, LARGE);
+    let kinds = kinds(report, places, &small)?;
+
+    if wanted("warm") {
+        let servers: [(&Server, usize); 4] = [
+            (&time, 400),
+            (&newest, 400),
+            (&everything, 1000),
+            (&small, 2000),
+        ];
+        for (server, calls) in servers {
+            for kind in &kinds {
+                warm::added(report, places, server, *kind, rounds, calls / quick)?;
+            }
+        }
+    }
+    if options.with_peer && wanted("peer") {
+        let pair = [time.clone(), newest.clone()];
+        warm::against_peer(
+            report,
+            places,
+            &pair,
+            &time,
+            200.0,
+            rounds,
+            8 / quick.min(4),
+        )?;
+        warm::against_peer(
+            report,
+            places,
+            std::slice::from_ref(&everything),
+            &everything,
+            600.0,
+            rounds,
+            8 / quick.min(4),
+        )?;
+    }
+    if wanted("cold") {
+        if options.with_peer {
+            let pair = [time.clone(), newest.clone()];
+            cold::against_peer(report, places, &pair, &time, rounds, 3)?;
+            cold::against_peer(
+                report,
+                places,
+                std::slice::from_ref(&everything),
+                &everything,
+                rounds,
+                3,
+            )?;
+        }
+        for (server, starts) in [(&time, 6), (&newest, 6), (&everything, 6), (&small, 20)] {
+            cold::added(report, places, server, rounds, starts / quick.min(3))?;
+        }
+    }
+    if wanted("size") {
+        sizes(report, places)?;
+    }
+    if wanted("memory") {
+        footprint::idle(report, places, &everything, &kinds, rounds)?;
+    }
+    if wanted("large") {
+        for kind in &kinds {
+            footprint::large(report, places, &large, LARGE, *kind, rounds, 20 / quick)?;
+        }
+    }
+    if wanted("growth") {
+        for server in [&small, &everything, &newest] {
+            footprint::growth(report, places, server, &kinds)?;
+        }
+    }
+    Ok(())
+}
+
+/// The kinds of event that this bridge answers.
+fn kinds(report: &mut Report, places: &Places, server: &Server) -> Result<Vec<Kind>> {
+    let mut bridge = Runtime::bridge(places, server)?;
+    bridge.call(Kind::AgentCore)?;
+    let mut kinds = vec![Kind::AgentCore];
+    if bridge.answers(Kind::FunctionUrl)? {
+        kinds.push(Kind::FunctionUrl);
+    } else {
+        report
+            .skipped
+            .push("function URL events: this bridge does not answer them".to_owned());
+    }
+    Ok(kinds)
+}
+
+/// The bridges that `bridge/build.sh` has left beside the one that is measured: `<architecture>/bridge`, with secrets support `<architecture>/bridge-secrets`.
+fn sizes(report: &mut Report, places: &Places) -> Result<()> {
+    let folder = places
+        .bridge
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("the bridge lies in no folder of its architecture")?;
+    for architecture in ["x86_64", "arm64"] {
+        let binary = folder.join(architecture).join("bridge");
+        if binary.exists() {
+            footprint::size(report, architecture, &binary)?;
+        } else {
+            report.skipped.push(format!(
+                "the {architecture} bridge's size: it has not been built"
+            ));
+        }
+    }
+    Ok(())
+}
