@@ -63,6 +63,15 @@ impl Body {
         }
     }
 
+    /// How many bytes [`Body::write_escaped`] appends.
+    pub(crate) fn escaped_len(&self) -> usize {
+        self.parts()
+            .iter()
+            // As in `write_escaped`.
+            .map(|part| json::escaped_len(std::str::from_utf8(part).unwrap_or_default()))
+            .sum()
+    }
+
     /// Appends the text.
     pub(crate) fn write(&self, out: &mut String) {
         for part in self.parts() {
@@ -95,5 +104,6 @@ mod tests {
         let mut escaped = String::new();
         body.write_escaped(&mut escaped);
         assert_eq!(format!("\"{escaped}\""), json::quote(&out));
+        assert_eq!(body.escaped_len(), escaped.len());
     }
 }

@@ -343,7 +343,7 @@ impl Conversation {
     }
 
     fn take(&mut self, log: &Log, mut line: Vec<u8>) {
-        if Message::parse(&line).is_none() && std::str::from_utf8(&line).is_err() {
+        if std::str::from_utf8(&line).is_err() && Message::parse(&line).is_none() {
             // A message with a few broken characters is better than none.
             line = String::from_utf8_lossy(&line).into_owned().into_bytes();
         }

@@ -168,15 +168,11 @@ pub(crate) fn quote(text: &str) -> String {
 /// Appends `text` to `out`, escaped as the inside of a JSON string literal. Runs that need no escape are copied at once: bodies are megabytes.
 pub(crate) fn escape(text: &str, out: &mut String) {
     out.reserve(text.len() + text.len() / 16);
-    let mut start = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        // The escaped bytes are ASCII, so both ends are character boundaries.
-        out.push_str(&text[start..index]);
-        start = index + 1;
-        match byte {
+    let mut rest = text;
+    while let Some(at) = first_to_escape(rest.as_bytes()) {
+        // The escaped byte is ASCII, so both ends are character boundaries.
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
             b'\n' => out.push_str("\\n"),
@@ -189,8 +185,44 @@ pub(crate) fn escape(text: &str, out: &mut String) {
                 out.push(char::from(HEX[usize::from(control & 15)]));
             }
         }
+        rest = &rest[at + 1..];
     }
-    out.push_str(&text[start..]);
+    out.push_str(rest);
+}
+
+/// How many bytes [`escape`] makes of `text`.
+pub(crate) fn escaped_len(text: &str) -> usize {
+    let mut length = text.len();
+    let mut rest = text.as_bytes();
+    while let Some(at) = first_to_escape(rest) {
+        length += match rest[at] {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+            _ => 5,
+        };
+        rest = &rest[at + 1..];
+    }
+    length
+}
+
+/// Where the first byte stands that a JSON string literal must not hold as it is. Looks at eight bytes at a time.
+fn first_to_escape(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH_BITS: u64 = ONES << 7;
+    // Marks bytes below `limit`, at most 128, by their highest bit. Above a byte that is marked others may be marked wrongly, but the lowest one is right.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH_BITS;
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let marked = below(word, 0x20) | quote | backslash;
+        if marked != 0 {
+            return Some(index * 8 + marked.trailing_zeros() as usize / 8);
+        }
+    }
+    let to_escape = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    let found = rest.iter().position(to_escape)?;
+    Some(words.len() * 8 + found)
 }
 
 /// Whether `text` is a JSON integer, digits only: JSON-RPC ids are strings or integers.
@@ -229,6 +261,23 @@ mod tests {
         escape(text, &mut out);
         out.push('"');
         assert_eq!(string(&out).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn every_byte_is_escaped_wherever_it_stands_and_counted_rightly() {
+        for special in (0..=0x7f_u8).map(char::from).chain(['é', '\u{80}', '😀']) {
+            for at in 0..17 {
+                let mut text = "é".repeat(at) + &"x".repeat(at);
+                text.insert(text.len() - at, special);
+                let mut out = String::new();
+                escape(&text, &mut out);
+                assert_eq!(escaped_len(&text), out.len(), "{special:?}");
+                assert_eq!(
+                    string(&format!("\"{out}\"")).as_deref(),
+                    Some(text.as_str())
+                );
+            }
+        }
     }
 
     #[test]

@@ -353,9 +353,8 @@ fn fit(meter: &mut Meter, answer: HttpAnswer, id: &str) -> HttpAnswer {
     if answer.body.len() * 6 + 1024 <= MAX_ANSWER {
         return answer;
     }
-    let mut escaped = String::new();
-    answer.body.write_escaped(&mut escaped);
-    let bytes = escaped.len() + answer.head().len() + r#","body":"","isBase64Encoded":false"#.len();
+    let around = answer.head().len() + r#","body":"","isBase64Encoded":false"#.len();
+    let bytes = around + answer.body.escaped_len();
     if bytes <= MAX_ANSWER {
         return answer;
     }
