@@ -5,13 +5,14 @@
 # check    format, lints, docs and the hermetic tests: needs Rust and python3 (for uv); one test asks PyPI
 # test     check, then local-aws's own tests and the end-to-end tests with the real terraform
 # demo     from nothing to a tool call that answers, in a local AWS
+# bench    measures the bridge beside the peer, into target/bench/results.{md,json}; bench-docs writes docs/benchmarks.md too
 # docs     regenerates docs/ from the schema
 # venv     what local-aws and the tests need, pinned, under target/
 
 SHELL := /bin/sh
 VENV := target/venv
 
-.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo docs venv
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo bench bench-docs docs venv
 help:
 	@sed -n '/^# [a-z]*   /s/^# //p' Makefile
 
@@ -40,7 +41,7 @@ doc:
 # The bridge by itself, as it is built for Lambda: the provider's features of serde_json would reorder its JSON.
 hermetic: bridge
 	@tests/local-aws/install.sh --only venv
-	cargo test --locked --quiet --package terraform-provider-mcplambda --package local-aws
+	cargo test --locked --quiet --package terraform-provider-mcplambda --package local-aws --package benches
 	cargo test --locked --quiet --package mcplambda-bridge
 
 test: tools-for-test check local-aws-test e2e
@@ -57,6 +58,18 @@ e2e: venv test-binaries
 
 demo: tools-for-test
 	@python3 examples/quickstart/demo.py
+
+# BENCH: more options, such as --quick or --only warm; `target/release/benches` says which there are.
+BENCH =
+bench: bridge
+	@bridge/build.sh --without-secrets
+	@benches/install.sh
+	cargo build --locked --quiet --release --package benches
+	@target=$${CARGO_TARGET_DIR:-target}; "$$target/release/benches" --installed target/bench $(BENCH) \
+	    --bridge "$$target/bridge/$$(uname -m | sed s/aarch64/arm64/)/bridge"
+
+bench-docs: BENCH += --docs docs/benchmarks.md
+bench-docs: bench
 
 docs:
 	MCPLAMBDA_UPDATE_DOCS=1 cargo test --locked --quiet --test it docs_fresh

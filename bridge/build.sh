@@ -5,7 +5,9 @@
 # An architecture that this machine's compiler cannot build for is skipped with what to install, and a bridge of it that
 # an earlier build left is removed, so that no stale one is embedded. At least one has to succeed.
 #
-# usage: bridge/build.sh [x86_64|arm64 ...]     (default: both; a named one that cannot be built is an error)
+# With --without-secrets the feature `secrets` is left out and the file is called bridge-without-secrets: it is measured, not embedded.
+#
+# usage: bridge/build.sh [--without-secrets] [x86_64|arm64 ...]     (default: both; a named one that cannot be built is an error)
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -30,7 +32,7 @@ choose() {
 
 # build ARCHITECTURE TRIPLE LINKER DEBIAN_ARCH: true when built, false when skipped; a failed build ends the script.
 build() {
-    out=$target/bridge/$1/bridge
+    out=$target/bridge/$1/$name
     if ! choose "$2" "$3"; then
         rm -f "$out"
         cat <<END
@@ -48,7 +50,7 @@ END
     flags="-C\037target-feature=+crt-static${linker:+\037-C\037linker=$linker}"
     flags="$flags\037--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\037--remap-path-prefix=$PWD=/mcplambda"
     RUSTC=$rustc CARGO_ENCODED_RUSTFLAGS=$(printf %b "$flags") \
-        cargo build --locked --package mcplambda-bridge --bin bridge --profile bridge --target "$2" || exit 1
+        cargo build --locked --package mcplambda-bridge --bin bridge --profile bridge --target "$2" $features || exit 1
     built=$target/$2/bridge/bridge
     mkdir -p "${out%/*}"
     # Same bytes, same file: a newer time would make the provider compile again for nothing.
@@ -64,6 +66,11 @@ build_architecture() {
     esac
 }
 
+name=bridge features=
+if [ "${1:-}" = --without-secrets ]; then
+    shift
+    name=bridge-without-secrets features=--no-default-features
+fi
 if [ $# -gt 0 ]; then
     for architecture in "$@"; do build_architecture "$architecture" || exit 1; done
     exit

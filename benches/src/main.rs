@@ -253,7 +253,7 @@ fn kinds(report: &mut Report, places: &Places, server: &Server) -> Result<Vec<Ki
     Ok(kinds)
 }
 
-/// The bridges that `bridge/build.sh` has left beside the one that is measured: `<architecture>/bridge`, with secrets support `<architecture>/bridge-secrets`.
+/// The bridges that `bridge/build.sh` has left beside the one that is measured: `<architecture>/bridge`, and `<architecture>/bridge-without-secrets`.
 fn sizes(report: &mut Report, places: &Places) -> Result<()> {
     let folder = places
         .bridge
@@ -261,13 +261,18 @@ fn sizes(report: &mut Report, places: &Places) -> Result<()> {
         .and_then(Path::parent)
         .ok_or("the bridge lies in no folder of its architecture")?;
     for architecture in ["x86_64", "arm64"] {
-        let binary = folder.join(architecture).join("bridge");
-        if binary.exists() {
-            footprint::size(report, architecture, &binary)?;
-        } else {
-            report.skipped.push(format!(
-                "the {architecture} bridge's size: it has not been built"
-            ));
+        for (name, what) in [
+            ("bridge", "as shipped, with secrets"),
+            ("bridge-without-secrets", "built without secrets"),
+        ] {
+            let binary = folder.join(architecture).join(name);
+            if binary.exists() {
+                footprint::size(report, &format!("{architecture}, {what}"), &binary)?;
+            } else {
+                report.skipped.push(format!(
+                    "the size of the {architecture} bridge, {what}: it has not been built"
+                ));
+            }
         }
     }
     Ok(())
