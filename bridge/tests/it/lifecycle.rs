@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::sandbox::{
-    Builder, Http, Posted, Sandbox, client_context, is_alive, misbehaving, modern, wait_until_gone,
+    Builder, Http, Posted, Sandbox, is_alive, misbehaving, modern, wait_until_gone,
 };
 
 #[test]
@@ -286,35 +286,4 @@ fn events_in_chunks_and_connections_that_close_are_served() {
             )
         );
     }
-}
-
-#[test]
-fn a_slow_start_is_waited_for_by_the_first_event() {
-    // Longer than the bridge waits at init, so that the event is taken before the server is ready. The event has the whole startup timeout for itself.
-    let mut sandbox = Builder::new(&misbehaving(&["slow-start=11.5"]))
-        .server_key("startup_timeout", json!(10))
-        .start();
-    sandbox.wait_for_log("the MCP server is still starting after");
-    assert_eq!(sandbox.call_text("ok", "{}"), "ok");
-}
-
-#[test]
-fn a_first_event_without_time_to_wait_is_answered_and_the_server_goes_on_starting() {
-    let mut sandbox = Sandbox::start(&misbehaving(&["slow-start=13"]));
-    sandbox.wait_for_log("the MCP server is still starting after");
-    let posted = sandbox.send_within(b"{}", Some(&client_context("ok")), 500);
-    let error = posted.function_error();
-    assert!(
-        error.starts_with("Server.StartFailed: the MCP server was still starting after "),
-        "{error}"
-    );
-    assert_eq!(sandbox.call_text("ok", "{}"), "ok");
-    // The log has a pipe of its own: its line may come after the answer.
-    sandbox.wait_for_log("ready after");
-    let starts = sandbox
-        .log()
-        .into_iter()
-        .filter(|line| line.contains("ready after"))
-        .count();
-    assert_eq!(starts, 1);
 }

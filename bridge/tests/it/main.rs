@@ -10,6 +10,7 @@ mod eras;
 mod fake_aws;
 mod freeze;
 mod http;
+mod kinds;
 mod lifecycle;
 mod metrics;
 mod processes;
@@ -19,6 +20,7 @@ mod sandbox;
 mod secrets;
 #[cfg(feature = "secrets")]
 mod secrets_tls;
+mod starts;
 mod streaming;
 mod supervision;
 mod tools;
