@@ -6,15 +6,16 @@
 # test     check, then local-aws's own tests and the end-to-end tests with the real terraform
 # demo     from nothing to a tool call that answers, in a local AWS
 # bench    measures the bridge beside the peer, into target/bench/results.{md,json}; bench-docs writes docs/benchmarks.md too
+# arm64-test   the representative part of the bridge's tests with the arm64 bridge, under an emulator
 # docs     regenerates docs/ from the schema
 # venv     what local-aws and the tests need, pinned, under target/
 
 SHELL := /bin/sh
 VENV := target/venv
 
-.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries local-aws-test e2e demo bench bench-docs docs venv
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test e2e demo bench bench-docs docs venv
 help:
-	@sed -n '/^# [a-z]*   /s/^# //p' Makefile
+	@sed -n '/^# [a-z0-9-]*   /s/^# //p' Makefile
 
 build: bridge
 	cargo build --locked
@@ -49,6 +50,15 @@ test: tools-for-test check local-aws-test e2e
 # Provider and local-aws as `cargo test` builds them: the same compiled dependencies serve check, local-aws-test and e2e.
 test-binaries: bridge
 	cargo build --locked --workspace --all-targets --quiet
+
+# Without what waits for seconds or counts memory, and without two tests of a duty that the emulator refuses the bridge: to adopt orphans.
+arm64-test: tools
+	@missing=; $(call needs,qemu-aarch64-static,install it (Debian and Ubuntu: apt-get install qemu-user-static)); [ -z "$$missing" ]
+	@bridge/build.sh arm64
+	MCPLAMBDA_TEST_RUNNER=qemu-aarch64-static MCPLAMBDA_TEST_BRIDGE=$(abspath $(or $(CARGO_TARGET_DIR),target))/bridge/arm64/bridge \
+	cargo test --locked --quiet --package mcplambda-bridge --test it -- \
+	    --skip endurance:: --skip freeze:: --skip starts:: --skip secrets:: --skip a_hung_ --skip there_are_never_two --skip beyond_all_measure \
+	    --skip what_left_the_servers_group --skip what_a_running_server_let_go
 
 local-aws-test: venv test-binaries
 	$(VENV)/bin/python -m pytest -q tests/local-aws

@@ -1,16 +1,14 @@
 //! Start, init errors, what the server is started with, and how long one process lives.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::sandbox::{
-    Builder, Http, Posted, Sandbox, is_alive, misbehaving, modern, wait_until_gone,
+    Builder, Http, Posted, Sandbox, bridge_command, is_alive, misbehaving, modern, wait_until_gone,
 };
 
 #[test]
 fn the_version_can_be_asked_for_outside_lambda() {
-    let output = Command::new(env!("CARGO_BIN_EXE_bridge"))
+    let output = bridge_command()
         .arg("--version")
         .output()
         .expect("the bridge starts");
@@ -23,7 +21,7 @@ fn the_version_can_be_asked_for_outside_lambda() {
 
 #[test]
 fn started_by_hand_it_says_what_it_is() {
-    let output = Command::new(env!("CARGO_BIN_EXE_bridge"))
+    let output = bridge_command()
         .env_remove("AWS_LAMBDA_RUNTIME_API")
         .output()
         .expect("the bridge starts");

@@ -151,6 +151,21 @@ struct Outbox {
     pieces: Sender<String>,
 }
 
+/// The bridge that is tested: the one that was built with the tests, or one for another processor, whose path `MCPLAMBDA_TEST_BRIDGE` says and which the
+/// program in `MCPLAMBDA_TEST_RUNNER` runs here.
+pub(crate) fn bridge_command() -> Command {
+    let bridge = std::env::var_os("MCPLAMBDA_TEST_BRIDGE")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_bridge").into());
+    match std::env::var_os("MCPLAMBDA_TEST_RUNNER") {
+        None => Command::new(bridge),
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(bridge);
+            command
+        }
+    }
+}
+
 /// A fixture's path.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -250,7 +265,7 @@ impl Builder {
         });
 
         // The arguments are those that Lambda starts an exec wrapper with; the bridge has to ignore them.
-        let mut bridge = Command::new(env!("CARGO_BIN_EXE_bridge"))
+        let mut bridge = bridge_command()
             .args(["/var/lang/bin/python3.13", "/var/runtime/bootstrap.py"])
             .env_clear()
             .envs(&self.variables)
