@@ -14,6 +14,7 @@ mod create;
 mod destroy;
 mod drift;
 mod faults;
+mod function_url;
 mod import;
 mod input;
 mod kill;

@@ -9,13 +9,31 @@ use std::net::TcpStream;
 ///
 /// When there is no HTTP answer.
 pub(crate) fn request(method: &str, url: &str, body: &str) -> (u16, String) {
+    request_with(method, url, &[("content-type", "application/json")], body)
+}
+
+/// Sends one request with these headers, and returns status and body.
+///
+/// # Panics
+///
+/// When there is no HTTP answer.
+pub(crate) fn request_with(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
+    let more: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let rest = url.strip_prefix("http://").expect("loopback is plain HTTP");
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(authority).unwrap_or_else(|error| panic!("{url}: {error}"));
     write!(
         stream,
-        "{method} /{path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
+        "{method} /{path} HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n\
+         connection: close\r\n{more}\r\n{body}",
         body.len()
     )
     .expect("the request is sent");
