@@ -118,7 +118,7 @@ impl Run<'_> {
         let needs_now = now
             .iter()
             .map(|configuration| Needs::of(configuration, &aws.queue_arn(name)))
-            .fold(needs, Needs::or);
+            .fold(needs.clone(), Needs::or);
         let used = Used {
             role: Expect::present_if(now.iter().any(|configuration| {
                 names::is_role_of(&configuration.role_arn, name, &aws.region)
@@ -130,7 +130,7 @@ impl Run<'_> {
         let mut role_made = false;
         let mut role = None;
         if let Some(wanted) = self.wanted_role() {
-            let (state, made) = role::widen(aws, op, wanted, needs_now).await?;
+            let (state, made) = role::widen(aws, op, wanted, &needs_now).await?;
             role_made = made;
             self.deployed.role_arn = state.arn.clone();
             role = Some(state);
@@ -166,7 +166,7 @@ impl Run<'_> {
         }
 
         self.url(fresh).await?;
-        self.tidy(served.as_ref(), role, needs, used).await?;
+        self.tidy(served.as_ref(), role, &needs, used).await?;
         // Last: until here a run that was killed is adopted by the next one.
         if function.tags.contains_key(tags::UNFINISHED) {
             let finished = tags::with_ours(&wanted.tags, name);
@@ -260,6 +260,9 @@ impl Run<'_> {
                 .dead_letter_queue
                 .then(|| self.aws.queue_arn(&wanted.function_name)),
             role_arn: self.deployed.role_arn.clone(),
+            log_format: wanted.log_format,
+            log_group: self.deployed.log_group_name.clone(),
+            tracing: wanted.tracing,
             layers: Vec::new(),
         }
     }
@@ -427,7 +430,7 @@ impl Run<'_> {
         &mut self,
         served: Option<&Served>,
         role: Option<RoleState>,
-        needs: Needs,
+        needs: &Needs,
         used: Used,
     ) -> Result<(), DeployError> {
         let (aws, wanted, op) = (self.aws, self.wanted, self.op);

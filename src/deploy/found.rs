@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wanted::{Architecture, FunctionUrl, Vpc};
+use super::wanted::{Architecture, FunctionUrl, LogFormat, Tracing, Vpc};
 
 /// Everything managed for one function, seen through its alias.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub struct Configuration {
     /// Queue or topic.
     pub dead_letter_target_arn: Option<String>,
     pub role_arn: String,
+    pub log_format: LogFormat,
+    /// Name of the log group that it writes to.
+    pub log_group: String,
+    pub tracing: Tracing,
     /// Layer version ARNs, in order.
     pub layers: Vec<String>,
 }
@@ -76,6 +80,9 @@ impl std::fmt::Debug for Configuration {
             .field("vpc", &self.vpc)
             .field("dead_letter_target_arn", &self.dead_letter_target_arn)
             .field("role_arn", &self.role_arn)
+            .field("log_format", &self.log_format)
+            .field("log_group", &self.log_group)
+            .field("tracing", &self.tracing)
             .field("layers", &self.layers)
             .finish()
     }
@@ -158,6 +165,8 @@ pub enum DriftKind {
     /// The served version has layers, which are not managed.
     Layers,
     LogGroupMissing,
+    /// The served version writes to another log group.
+    LogGroupNotWired,
     QueueMissing,
     QueueUnencrypted,
     /// The queue keeps messages for another time than it would be made with.

@@ -10,7 +10,7 @@ use super::found::Configuration;
 use super::retry::{self, Backoff, Call, Fault, Propagation, ROLE_GRACE};
 use super::snapshot::{Describes, Snapshot};
 use super::tags::{self, Tags};
-use super::wanted::{Architecture, Vpc};
+use super::wanted::{Architecture, LogFormat, Tracing, Vpc};
 use super::{Aws, DeployError, Operation, role};
 
 /// `$LATEST`, and what belongs to the function as a whole.
@@ -135,6 +135,8 @@ pub(crate) async fn create(
                     .as_ref()
                     .map(|arn| types::DeadLetterConfig::builder().target_arn(arn).build()),
             )
+            .logging_config(logging(wanted))
+            .tracing_config(tracing(wanted))
             .package_type(types::PackageType::Zip)
             .code(
                 types::FunctionCode::builder()
@@ -202,6 +204,8 @@ pub(crate) async fn update_configuration(
             .set_dead_letter_config(
                 dead_letter.map(|arn| types::DeadLetterConfig::builder().target_arn(arn).build()),
             )
+            .logging_config(logging(wanted))
+            .tracing_config(tracing(wanted))
             .set_layers(layers.clone())
             .send()
     })
@@ -401,6 +405,26 @@ fn architecture(wanted: Architecture) -> types::Architecture {
         Architecture::X86_64 => types::Architecture::X8664,
         Architecture::Arm64 => types::Architecture::Arm64,
     }
+}
+
+/// Whole: what is not said of it Lambda sets to its defaults.
+fn logging(wanted: &Configuration) -> types::LoggingConfig {
+    types::LoggingConfig::builder()
+        .log_format(match wanted.log_format {
+            LogFormat::Text => types::LogFormat::Text,
+            LogFormat::Json => types::LogFormat::Json,
+        })
+        .log_group(&wanted.log_group)
+        .build()
+}
+
+fn tracing(wanted: &Configuration) -> types::TracingConfig {
+    types::TracingConfig::builder()
+        .mode(match wanted.tracing {
+            Tracing::PassThrough => types::TracingMode::PassThrough,
+            Tracing::Active => types::TracingMode::Active,
+        })
+        .build()
 }
 
 fn environment(wanted: &Configuration) -> types::Environment {

@@ -45,7 +45,9 @@ pub use found::{
 pub use function::code_location;
 pub use operation::Operation;
 pub use read::{read, remnants};
-pub use wanted::{Architecture, Cors, FunctionUrl, InvokeMode, Role, UrlAuth, Vpc, Wanted};
+pub use wanted::{
+    Architecture, Cors, FunctionUrl, InvokeMode, LogFormat, Role, Tracing, UrlAuth, Vpc, Wanted,
+};
 
 /// AWS clients of one account and region, with the facts that ARNs are made of.
 ///

@@ -1,9 +1,17 @@
 //! Policy documents: of the managed role, least privilege, whole; and of a function URL that everybody may call. Pure.
+//!
+//! Which secrets a version reads stands in its environment, in the launch contract: so what a role must permit is the same for what is
+//! wanted and for what is found.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcplambda_bridge::launch::{ENV_SERVER, ServerCommand};
+use mcplambda_bridge::secret_reference::{SecretReference, Store};
 use serde_json::{Value, json};
 
 use super::Aws;
 use super::found::Configuration;
+use super::wanted::Tracing;
 
 /// Name of the inline policy that is ours.
 pub const BASE: &str = "mcplambda";
@@ -25,10 +33,13 @@ const NETWORK_ACTIONS: [&str; 6] = [
 ];
 
 /// What the role must permit beyond logs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     pub queue: bool,
     pub vpc: bool,
+    pub tracing: bool,
+    /// What the bridge reads for the server.
+    pub secrets: Vec<SecretReference>,
 }
 
 impl Needs {
@@ -37,6 +48,8 @@ impl Needs {
         Self {
             queue: configuration.dead_letter_target_arn.as_deref() == Some(queue_arn),
             vpc: configuration.vpc.is_some(),
+            tracing: configuration.tracing == Tracing::Active,
+            secrets: secrets(&configuration.environment),
         }
     }
 
@@ -45,8 +58,22 @@ impl Needs {
         Self {
             queue: self.queue || other.queue,
             vpc: self.vpc || other.vpc,
+            tracing: self.tracing || other.tracing,
+            secrets: self.secrets.into_iter().chain(other.secrets).collect(),
         }
     }
+}
+
+/// What the launch contract in a function's environment refers to. An environment that holds none refers to nothing.
+fn secrets(environment: &BTreeMap<String, String>) -> Vec<SecretReference> {
+    let command = environment
+        .get(ENV_SERVER)
+        .and_then(|text| ServerCommand::parse(text).ok());
+    let references = command.map(|command| command.secrets).unwrap_or_default();
+    references
+        .values()
+        .filter_map(|reference| SecretReference::parse(reference).ok())
+        .collect()
 }
 
 /// Who may assume the role: Lambda.
@@ -62,7 +89,7 @@ pub fn trust() -> Value {
 }
 
 /// What the function may do: write to its own log group, and what [`Needs`] adds.
-pub fn base(aws: &Aws, function_name: &str, needs: Needs) -> Value {
+pub fn base(aws: &Aws, function_name: &str, needs: &Needs) -> Value {
     let mut statements = vec![json!({
         "Sid": "Logs",
         "Effect": "Allow",
@@ -93,7 +120,66 @@ pub fn base(aws: &Aws, function_name: &str, needs: Needs) -> Value {
             "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": aws.function_arn(function_name)}}
         }));
     }
+    if needs.tracing {
+        // Source: AWS Lambda Developer Guide, "Visualize Lambda function invocations using AWS X-Ray". Neither action knows resources.
+        statements.push(json!({
+            "Sid": "Traces",
+            "Effect": "Allow",
+            "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+            "Resource": "*"
+        }));
+    }
+    statements.extend(reading(&needs.secrets));
     json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Statements that let exactly these secrets be read, and decrypted by the service that keeps them and by nobody else.
+///
+/// Which keys encrypt them is not known here, and the keys that AWS manages need no permission: `kms:Decrypt` is bound to the services
+/// and to the ARNs that they put into the encryption context instead.
+/// Source: AWS Secrets Manager User Guide, "Secret encryption and decryption"; AWS Systems Manager User Guide, "AWS KMS encryption for
+/// AWS Systems Manager Parameter Store SecureString parameters".
+fn reading(secrets: &[SecretReference]) -> Vec<Value> {
+    let mut statements = Vec::new();
+    for (sid, service, action, context) in [
+        (
+            "Secrets",
+            "secretsmanager",
+            "secretsmanager:GetSecretValue",
+            "SecretARN",
+        ),
+        ("Parameters", "ssm", "ssm:GetParameter", "PARAMETER_ARN"),
+    ] {
+        let kept: Vec<_> = secrets
+            .iter()
+            .filter(|secret| matches!(secret.store, Store::ParameterStore) == (service == "ssm"))
+            .collect();
+        if kept.is_empty() {
+            continue;
+        }
+        let arns: BTreeSet<_> = kept.iter().map(|secret| secret.arn.as_str()).collect();
+        let via: BTreeSet<_> = kept
+            .iter()
+            .map(|secret| {
+                format!(
+                    "{service}.{}.{}",
+                    secret.region, secret.partition.dns_suffix
+                )
+            })
+            .collect();
+        statements.push(json!({"Sid": sid, "Effect": "Allow", "Action": action, "Resource": arns}));
+        statements.push(json!({
+            "Sid": format!("{sid}Decrypted"),
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": "*",
+            "Condition": {"StringEquals": {
+                "kms:ViaService": via,
+                format!("kms:EncryptionContext:{context}"): arns
+            }}
+        }));
+    }
+    statements
 }
 
 /// A statement of an alias's policy that everybody needs to call a function URL without authentication.

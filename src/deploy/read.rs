@@ -166,6 +166,16 @@ fn function_drift(
             ),
         );
     }
+    let (group, own) = (
+        &served.configuration.log_group,
+        names::log_group_name(function_name),
+    );
+    if *group != own {
+        found(
+            DriftKind::LogGroupNotWired,
+            format!("version {version} of {function_name} logs to {group}, not to {own}"),
+        );
+    }
     if !served.configuration.layers.is_empty() {
         found(
             DriftKind::Layers,
@@ -188,7 +198,7 @@ async fn read_role(
     let lost = match role::read(aws, op, function_name, Expect::Present).await? {
         Some(state) if state.ours => {
             let needs = Needs::of(&served.configuration, &aws.queue_arn(function_name));
-            drift.extend(state.drift(aws, function_name, needs));
+            drift.extend(state.drift(aws, function_name, &needs));
             return Ok(state.into());
         }
         Some(_) => format!(

@@ -40,7 +40,7 @@ pub(crate) struct WantedRole<'a> {
 
 impl RoleState {
     /// What differs from what would be made for a function with these needs.
-    pub(crate) fn drift(&self, aws: &Aws, function_name: &str, needs: Needs) -> Vec<Drift> {
+    pub(crate) fn drift(&self, aws: &Aws, function_name: &str, needs: &Needs) -> Vec<Drift> {
         let arn = &self.arn;
         let mut details = Vec::new();
         if !policy::same(&self.trust, &policy::trust().to_string()) {
@@ -153,7 +153,7 @@ pub(crate) async fn widen(
     aws: &Aws,
     op: &Operation,
     wanted: WantedRole<'_>,
-    needs: Needs,
+    needs: &Needs,
 ) -> Result<(RoleState, bool), DeployError> {
     let function_name = wanted.function_name;
     let name = names::role_name(function_name, &aws.region);
@@ -212,7 +212,7 @@ pub(crate) async fn narrow(
     aws: &Aws,
     op: &Operation,
     wanted: WantedRole<'_>,
-    needs: Needs,
+    needs: &Needs,
     mut current: RoleState,
 ) -> Result<(), DeployError> {
     let function_name = wanted.function_name;

@@ -8,8 +8,9 @@ use aws_sdk_lambda::types::{self, LastUpdateStatus, State};
 
 use super::DeployError;
 use super::found::Configuration;
+use super::names;
 use super::retry::Call;
-use super::wanted::{Architecture, Vpc};
+use super::wanted::{Architecture, LogFormat, Tracing, Vpc};
 
 /// `/tmp` in MB where Lambda does not say: its documented default.
 const DEFAULT_EPHEMERAL_STORAGE: i32 = 512;
@@ -70,6 +71,12 @@ macro_rules! describes {
                             .and_then(|config| config.target_arn)
                             .filter(|arn| !arn.is_empty()),
                         role_arn: call.field(self.role, "Role")?,
+                        log_format: log_format(call, self.logging_config.as_ref())?,
+                        log_group: self
+                            .logging_config
+                            .and_then(|config| config.log_group)
+                            .unwrap_or_else(|| names::log_group_name(&name)),
+                        tracing: tracing(call, self.tracing_config)?,
                         layers: self
                             .layers
                             .unwrap_or_default()
@@ -119,6 +126,29 @@ fn architecture(
         None | Some(types::Architecture::X8664) => Ok(Architecture::X86_64),
         Some(types::Architecture::Arm64) => Ok(Architecture::Arm64),
         Some(other) => Err(call.unknown("Architectures", other.as_str())),
+    }
+}
+
+/// Functions older than the choice say nothing, and write text.
+fn log_format(
+    call: &Call,
+    config: Option<&types::LoggingConfig>,
+) -> Result<LogFormat, DeployError> {
+    match config.and_then(|config| config.log_format.as_ref()) {
+        None | Some(types::LogFormat::Text) => Ok(LogFormat::Text),
+        Some(types::LogFormat::Json) => Ok(LogFormat::Json),
+        Some(other) => Err(call.unknown("LogFormat", other.as_str())),
+    }
+}
+
+fn tracing(
+    call: &Call,
+    config: Option<types::TracingConfigResponse>,
+) -> Result<Tracing, DeployError> {
+    match config.and_then(|config| config.mode) {
+        None | Some(types::TracingMode::PassThrough) => Ok(Tracing::PassThrough),
+        Some(types::TracingMode::Active) => Ok(Tracing::Active),
+        Some(other) => Err(call.unknown("TracingConfig.Mode", other.as_str())),
     }
 }
 

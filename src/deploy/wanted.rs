@@ -29,6 +29,8 @@ pub struct Wanted {
     pub reserved_concurrency: Option<i32>,
     /// Days; `None` keeps logs for ever.
     pub log_retention_days: Option<i32>,
+    pub log_format: LogFormat,
+    pub tracing: Tracing,
     pub alias: String,
     /// `None`: the alias has no URL.
     pub url: Option<FunctionUrl>,
@@ -90,6 +92,42 @@ impl Architecture {
 pub struct Vpc {
     pub subnet_ids: BTreeSet<String>,
     pub security_group_ids: BTreeSet<String>,
+}
+
+/// How Lambda and the runtime write the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogFormat {
+    /// Lambda's identifier.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "Text",
+            Self::Json => "JSON",
+        }
+    }
+}
+
+/// Which calls AWS X-Ray gets to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracing {
+    /// Those that the caller has sampled.
+    PassThrough,
+    /// Those, and what Lambda samples itself.
+    Active,
+}
+
+impl Tracing {
+    /// Lambda's identifier.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PassThrough => "PassThrough",
+            Self::Active => "Active",
+        }
+    }
 }
 
 /// An HTTPS endpoint of the alias.

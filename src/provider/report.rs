@@ -124,6 +124,16 @@ pub(crate) fn not_seen_at_import(error: &DiscoverError) -> Diagnostics {
     .into()
 }
 
+/// A variable has two values.
+pub(crate) fn secret_in_env(name: &str) -> Diagnostics {
+    Diagnostic::error(
+        "Variable given twice",
+        format!("{name} is in `secrets` and in `env`. Remove it from one of them."),
+    )
+    .at(Path::from("secrets").key(name))
+    .into()
+}
+
 /// No legal function name follows from the name.
 pub(crate) fn unusable_name(name: &str) -> Diagnostics {
     Diagnostic::error(

@@ -112,6 +112,61 @@ fn every_mistake_in_a_server_is_told_at_its_attribute() {
             vec!["python3.13"],
         ),
         (
+            // Terraform finds no line for what is inside an attribute.
+            tiny("  function_url = { auth_type = \"OAUTH\" }"),
+            "resource",
+            vec!["function_url.auth_type", "AWS_IAM", "NONE"],
+        ),
+        (
+            tiny("  function_url = { allowed_origins = [\"https://example.com/path\"] }"),
+            "resource",
+            vec!["function_url.allowed_origins", "without a path"],
+        ),
+        (
+            tiny("  secrets = { KEY = \"arn:aws:s3:::bucket\" }"),
+            "secrets",
+            vec!["neither secretsmanager nor ssm", "arn:aws:s3:::bucket"],
+        ),
+        (
+            tiny(
+                "  secrets = { AWS_REGION = \"arn:aws:ssm:eu-central-1:123456789012:parameter/p\" }",
+            ),
+            "secrets",
+            vec!["AWS_REGION is reserved"],
+        ),
+        (
+            tiny(
+                "  env = { KEY = \"a\" }\n  secrets = { KEY = \"arn:aws:ssm:eu-central-1:123456789012:parameter/p\" }",
+            ),
+            "secrets",
+            vec!["KEY is in `secrets` and in `env`"],
+        ),
+        (
+            tiny("  secrets_ttl = 60"),
+            "secrets_ttl",
+            vec!["secrets_ttl", "secrets"],
+        ),
+        (
+            tiny("  include_tools = [\"get_[\"]"),
+            "include_tools",
+            vec!["get_[", "set"],
+        ),
+        (
+            tiny("  tool_prefix = \"my tools\""),
+            "tool_prefix",
+            vec!["letter, digit, underscore or hyphen"],
+        ),
+        (
+            tiny("  log_format = \"XML\""),
+            "log_format",
+            vec!["Text", "JSON"],
+        ),
+        (
+            tiny("  tracing = \"On\""),
+            "tracing",
+            vec!["PassThrough", "Active"],
+        ),
+        (
             tiny("  lock = \"tiny-tools\""),
             "lock",
             vec!["tiny-tools", "name==version"],

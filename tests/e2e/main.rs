@@ -19,6 +19,7 @@ mod import;
 mod input;
 mod kill;
 mod lock;
+mod options;
 mod regions;
 mod update;
 mod verify;

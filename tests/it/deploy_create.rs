@@ -123,11 +123,12 @@ async fn a_creation_makes_everything_in_this_order_with_these_values() {
     let needs = policy::Needs {
         queue: true,
         vpc: true,
+        ..policy::Needs::default()
     };
     assert_eq!(
         policies,
         [
-            (json!("mcplambda"), policy::base(&stage.aws, "time", needs)),
+            (json!("mcplambda"), policy::base(&stage.aws, "time", &needs)),
             (
                 json!("user"),
                 json!({"Version": "2012-10-17", "Statement": []})
@@ -162,6 +163,8 @@ async fn a_creation_makes_everything_in_this_order_with_these_values() {
             "MemorySize": 1024,
             "Timeout": 60,
             "EphemeralStorage": {"Size": 512},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/time"},
+            "TracingConfig": {"Mode": "PassThrough"},
             "Environment": {"Variables": {"SECRET": "hunter2"}},
             "VpcConfig": {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
             "DeadLetterConfig": {"TargetArn": QUEUE},

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use mcplambda::deploy::policy::{self, Needs};
-use mcplambda::deploy::{Aws, names, tags};
-use serde_json::json;
+use mcplambda::deploy::{Aws, names, read, tags};
+use serde_json::{Value, json};
 
-use crate::deploy_replay::stage;
+use crate::deploy_replay::*;
 
 fn aws(partition: &str, region: &str) -> Aws {
     let mut aws = stage([]).aws;
@@ -18,7 +18,7 @@ fn aws(partition: &str, region: &str) -> Aws {
 #[test]
 fn a_plain_function_may_only_write_its_own_log() {
     assert_eq!(
-        policy::base(&aws("aws", "eu-central-1"), "time", Needs::default()),
+        policy::base(&aws("aws", "eu-central-1"), "time", &Needs::default()),
         json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -49,9 +49,10 @@ fn queue_and_vpc_add_what_they_need_in_the_partitions_own_arns() {
         let needs = Needs {
             queue: true,
             vpc: true,
+            ..Needs::default()
         };
         assert_eq!(
-            policy::base(&aws(partition, region), "time", needs),
+            policy::base(&aws(partition, region), "time", &needs),
             json!({
                 "Version": "2012-10-17",
                 "Statement": [
@@ -81,6 +82,105 @@ fn queue_and_vpc_add_what_they_need_in_the_partitions_own_arns() {
             })
         );
     }
+}
+
+/// What a version needs whose environment refers to these secrets.
+fn needs(secrets: &[&str]) -> Needs {
+    let configuration =
+        |environment: Value| function_but("1", json!({"Environment": {"Variables": environment}}));
+    let secrets: BTreeMap<String, &str> = (0..)
+        .zip(secrets)
+        .map(|(number, secret)| (format!("SECRET_{number}"), *secret))
+        .collect();
+    let server = json!({"argv": ["server"], "secrets": secrets}).to_string();
+    let stage = stage([
+        vec![
+            (
+                "lambda GetFunction",
+                get_function(configuration(json!({"MCPLAMBDA_SERVER": server})), false),
+            ),
+            ("lambda GetAlias", no_function()),
+        ],
+        log_group_as_wanted(),
+        vec![("sqs GetQueueUrl", no_queue())],
+        no_url(),
+    ]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let found = runtime
+        .block_on(read(&stage.aws, "time", "live"))
+        .expect("read")
+        .expect("found");
+    Needs::of(&found.configuration, "no queue")
+}
+
+#[test]
+fn tracing_and_secrets_add_exactly_what_is_read() {
+    let secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/key-AbCdEf";
+    let china = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:key-AbCdEf";
+    let parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/prod/token";
+    let user = format!("{secret}:user::");
+    let password = format!("{secret}:password:AWSPREVIOUS:");
+    let needs = Needs {
+        tracing: true,
+        ..needs(&[&user, &password, china, parameter])
+    };
+    let policy = policy::base(&aws("aws", "eu-central-1"), "time", &needs);
+    assert_eq!(
+        policy["Statement"].as_array().expect("a list")[1..],
+        [
+            json!({
+                "Sid": "Traces",
+                "Effect": "Allow",
+                "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+                "Resource": "*"
+            }),
+            json!({
+                "Sid": "Secrets",
+                "Effect": "Allow",
+                "Action": "secretsmanager:GetSecretValue",
+                "Resource": [china, secret]
+            }),
+            json!({
+                "Sid": "SecretsDecrypted",
+                "Effect": "Allow",
+                "Action": "kms:Decrypt",
+                "Resource": "*",
+                "Condition": {"StringEquals": {
+                    "kms:ViaService": ["secretsmanager.cn-north-1.amazonaws.com.cn", "secretsmanager.eu-central-1.amazonaws.com"],
+                    "kms:EncryptionContext:SecretARN": [china, secret]
+                }}
+            }),
+            json!({
+                "Sid": "Parameters",
+                "Effect": "Allow",
+                "Action": "ssm:GetParameter",
+                "Resource": [parameter]
+            }),
+            json!({
+                "Sid": "ParametersDecrypted",
+                "Effect": "Allow",
+                "Action": "kms:Decrypt",
+                "Resource": "*",
+                "Condition": {"StringEquals": {
+                    "kms:ViaService": ["ssm.eu-west-1.amazonaws.com"],
+                    "kms:EncryptionContext:PARAMETER_ARN": [parameter]
+                }}
+            }),
+        ]
+    );
+}
+
+/// While the alias moves both versions read their secrets.
+#[test]
+fn two_versions_need_the_secrets_of_both_once() {
+    let [a, b] =
+        ["a", "b"].map(|name| format!("arn:aws:ssm:eu-west-1:123456789012:parameter/{name}"));
+    let both = needs(&[&a]).or(needs(&[&a, &b]));
+    let policy = policy::base(&aws("aws", "eu-central-1"), "time", &both);
+    assert_eq!(policy["Statement"][1]["Resource"], json!([a, b]));
 }
 
 #[test]

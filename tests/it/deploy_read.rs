@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mcplambda::deploy::{
     Architecture, Configuration, DeployError, Drift, DriftKind, Found, FoundLogGroup, FoundQueue,
-    FoundRole, Vpc, code_location, policy, read,
+    FoundRole, LogFormat, Tracing, Vpc, code_location, policy, read,
 };
 use serde_json::{Value, json};
 
@@ -28,8 +28,9 @@ fn role_as_made() -> Script {
     let needs = policy::Needs {
         queue: true,
         vpc: true,
+        ..policy::Needs::default()
     };
-    let base = policy::base(&stage([]).aws, "time", needs);
+    let base = policy::base(&stage([]).aws, "time", &needs);
     vec![
         (
             "iam GetRole",
@@ -129,6 +130,9 @@ async fn a_function_as_made_is_read_whole_and_without_drift() {
                 }),
                 dead_letter_target_arn: Some(QUEUE.to_owned()),
                 role_arn: ROLE.to_owned(),
+                log_format: LogFormat::Text,
+                log_group: "/aws/lambda/time".to_owned(),
+                tracing: Tracing::PassThrough,
                 layers: Vec::new(),
             },
             code_sha256: SHA.to_owned(),
@@ -368,6 +372,69 @@ async fn an_environment_that_cannot_be_decrypted_is_an_error_with_the_next_step(
         "the environment of time cannot be read: AccessDeniedException: KMS says no; allow kms:Decrypt on its key for the \
          credentials that Terraform runs with"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn logging_and_tracing_are_read_and_another_log_group_is_told() {
+    let logging = |version| {
+        function_but(
+            version,
+            json!({
+                "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/elsewhere"},
+                "TracingConfig": {"Mode": "Active"}
+            }),
+        )
+    };
+    let stage = stage([
+        vec![
+            (
+                "lambda GetFunction",
+                get_function(logging("$LATEST"), false),
+            ),
+            ("lambda GetAlias", alias("1")),
+            ("lambda GetFunctionConfiguration:1", ok(logging("1"))),
+        ],
+        log_group_as_wanted(),
+        vec![("sqs GetQueueUrl", no_queue())],
+        no_url(),
+    ]);
+    let found = read(&stage.aws, "time", "live").await.expect("read");
+    stage.assert_played();
+    let found = found.expect("found");
+    assert_eq!(
+        (found.configuration.log_format, found.configuration.tracing),
+        (LogFormat::Json, Tracing::Active)
+    );
+    assert_eq!(
+        found.drift,
+        [Drift {
+            kind: DriftKind::LogGroupNotWired,
+            detail: "version 1 of time logs to /elsewhere, not to /aws/lambda/time".to_owned(),
+        }]
+    );
+}
+
+/// A function that was made before Lambda knew of either.
+#[tokio::test(start_paused = true)]
+async fn a_function_that_says_nothing_of_logging_has_lambdas_defaults() {
+    let old = |version| {
+        function_but(
+            version,
+            json!({"LoggingConfig": null, "TracingConfig": null}),
+        )
+    };
+    let drift = drift([
+        vec![
+            ("lambda GetFunction", get_function(old("$LATEST"), false)),
+            ("lambda GetAlias", alias("1")),
+            ("lambda GetFunctionConfiguration:1", ok(function("1"))),
+        ],
+        log_group_as_wanted(),
+        vec![("sqs GetQueueUrl", no_queue())],
+        no_url(),
+    ])
+    .await;
+    assert_eq!(drift, []);
 }
 
 #[tokio::test(start_paused = true)]

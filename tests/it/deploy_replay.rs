@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
 use mcplambda::deploy::{
-    Architecture, Aws, Deployed, Failed, HookError, Mode, Operation, Published, Role, Wanted,
-    converge,
+    Architecture, Aws, Deployed, Failed, HookError, LogFormat, Mode, Operation, Published, Role,
+    Tracing, Wanted, converge,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -204,6 +204,8 @@ pub(crate) fn function(version: &str) -> Value {
         "MemorySize": 1024,
         "Timeout": 60,
         "EphemeralStorage": {"Size": 512},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/time"},
+        "TracingConfig": {"Mode": "PassThrough"},
         "Environment": {"Variables": {"SECRET": "hunter2"}},
         "CodeSha256": SHA,
         "CodeSize": 3,
@@ -253,6 +255,8 @@ pub(crate) fn wanted() -> Wanted {
         dead_letter_queue: false,
         reserved_concurrency: None,
         log_retention_days: Some(14),
+        log_format: LogFormat::Text,
+        tracing: Tracing::PassThrough,
         alias: "live".to_owned(),
         url: None,
         tags: BTreeMap::from([("team".to_owned(), "clocks".to_owned())]),

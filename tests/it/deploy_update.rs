@@ -1,6 +1,8 @@
 //! Later deployments: only what differs is changed, and what is served changes last.
 
-use mcplambda::deploy::{Architecture, DeployError, Mode, Role, Wanted, converge, policy};
+use mcplambda::deploy::{
+    Architecture, DeployError, LogFormat, Mode, Role, Tracing, Wanted, converge, policy,
+};
 use serde_json::{Value, json};
 
 use crate::deploy_replay::*;
@@ -106,12 +108,56 @@ fn a_changed_configuration_uploads_no_code() {
             "MemorySize": 2048,
             "Timeout": 60,
             "EphemeralStorage": {"Size": 512},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/time"},
+            "TracingConfig": {"Mode": "PassThrough"},
             "Environment": {"Variables": {}}
         })
     );
     assert_eq!(
         stage.body("lambda UpdateAlias"),
         json!({"FunctionVersion": "2", "RoutingConfig": {"AdditionalVersionWeights": {}}})
+    );
+}
+
+#[test]
+fn log_format_and_tracing_are_changed_in_place() {
+    let mut wanted = wanted();
+    wanted.log_format = LogFormat::Json;
+    wanted.tracing = Tracing::Active;
+    wanted.code = None;
+    let new = |version| {
+        function_but(
+            version,
+            json!({
+                "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/aws/lambda/time"},
+                "TracingConfig": {"Mode": "Active"}
+            }),
+        )
+    };
+
+    let stage = assert_updates(
+        &wanted,
+        [
+            there(function("$LATEST"), function("1")),
+            log_group_as_wanted(),
+            vec![
+                ("lambda UpdateFunctionConfiguration", ok(new("$LATEST"))),
+                ("lambda PublishVersion", ok(new("2"))),
+                ("lambda UpdateAlias", done()),
+            ],
+            no_url(),
+            nothing_left_over(),
+            one_version(),
+        ],
+    );
+
+    let body = stage.body("lambda UpdateFunctionConfiguration");
+    assert_eq!(
+        (&body["LoggingConfig"], &body["TracingConfig"]),
+        (
+            &json!({"LogFormat": "JSON", "LogGroup": "/aws/lambda/time"}),
+            &json!({"Mode": "Active"})
+        )
     );
 }
 
@@ -449,7 +495,13 @@ fn the_role_is_widened_before_and_narrowed_after_the_alias_moves() {
     };
     let without = |version| function_but(version, json!({"Role": ROLE}));
     let aws = stage([]).aws;
-    let base = |queue| policy::base(&aws, "time", policy::Needs { queue, vpc: false });
+    let base = |queue| {
+        let needs = policy::Needs {
+            queue,
+            ..policy::Needs::default()
+        };
+        policy::base(&aws, "time", &needs)
+    };
     let stage = assert_updates(
         &wanted,
         [

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [(&str, &[&str]); 6] = [
     ("plugin", &[]),
     ("package", &[]),
-    ("deploy", &["aws_*"]),
+    ("deploy", &["aws_*", "mcplambda_bridge"]),
     ("agentcore", &["aws_*"]),
     (
         "provider",

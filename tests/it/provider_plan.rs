@@ -37,7 +37,19 @@ async fn started(index: &Index, home: &std::path::Path) -> Plugin {
 
 /// Plans the creation of a server; `first` is what the first plan of the same change left in private state.
 async fn plan(plugin: &Plugin, keeps_private: bool, first: Option<&[u8]>) -> (Value, Vec<u8>) {
-    let config = json!({"name": "tiny", "command": "uvx", "args": ["tiny-server"]});
+    plan_with(plugin, &json!({}), keeps_private, first).await
+}
+
+/// As [`plan`], with further attributes.
+async fn plan_with(
+    plugin: &Plugin,
+    further: &Value,
+    keeps_private: bool,
+    first: Option<&[u8]>,
+) -> (Value, Vec<u8>) {
+    let mut config = json!({"name": "tiny", "command": "uvx", "args": ["tiny-server"]});
+    let attributes = config.as_object_mut().expect("an object");
+    attributes.extend(further.as_object().expect("an object").clone());
     let schemas = plugin.schemas().await;
     let request = plan_resource_change::Request {
         type_name: TYPE.to_owned(),
@@ -87,4 +99,76 @@ async fn where_private_state_is_not_kept_versions_are_left_to_apply() {
     assert_eq!(planned["resolved_packages"], unknown());
     assert_eq!(planned["function_name"], "mcp-server-tiny");
     assert_eq!(planned["runtime"], "python3.13");
+}
+
+#[tokio::test]
+async fn what_the_bridge_and_lambda_are_told_is_planned_with_its_defaults() {
+    let (index, home) = (Index::start(), tempfile::tempdir().expect("a directory"));
+    release(&index, "1.0");
+    let plugin = started(&index, home.path()).await;
+    let (planned, _) = plan(&plugin, false, None).await;
+    assert_eq!(
+        [
+            "log_format",
+            "metrics",
+            "tracing",
+            "function_url",
+            "url",
+            "secrets",
+            "tool_prefix"
+        ]
+        .map(|attribute| planned[attribute].clone()),
+        [
+            json!("Text"),
+            json!(false),
+            json!("PassThrough"),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null
+        ]
+    );
+
+    let secret = "arn:aws:secretsmanager:eu-north-1:123456789012:secret:key-AbCdEf:user::";
+    let further = json!({
+        "function_url": {"cors": {"allow_origins": ["https://example.com"]}},
+        "secrets": {"KEY": secret},
+        "secrets_ttl": 60,
+        "include_tools": ["get_*"],
+        "exclude_tools": ["get_secret"],
+        "tool_prefix": "tiny_",
+        "log_format": "JSON",
+        "metrics": true,
+        "tracing": "Active",
+    });
+    let (planned, _) = plan_with(&plugin, &further, false, None).await;
+    assert_eq!(planned["url"], unknown());
+    assert_eq!(
+        planned["function_url"],
+        json!({
+            "auth_type": "AWS_IAM",
+            "invoke_mode": "BUFFERED",
+            "allowed_origins": null,
+            "cors": {
+                "allow_origins": ["https://example.com"],
+                "allow_methods": null,
+                "allow_headers": null,
+                "expose_headers": null,
+                "allow_credentials": false,
+                "max_age": 0,
+            },
+        })
+    );
+    for attribute in [
+        "secrets",
+        "secrets_ttl",
+        "include_tools",
+        "exclude_tools",
+        "tool_prefix",
+        "log_format",
+        "metrics",
+        "tracing",
+    ] {
+        assert_eq!(planned[attribute], further[attribute], "{attribute}");
+    }
 }

@@ -42,3 +42,28 @@ resource "mcplambda_server" "sqlite" {
   packages = ["mcp<2"]
   lock     = data.mcplambda_package.sqlite.lock
 }
+
+# For MCP clients that speak HTTP: a URL for signed requests that streams, a secret by reference, and only tools that read.
+resource "mcplambda_server" "git" {
+  name    = "git"
+  command = "uvx"
+  args    = ["mcp-server-git"]
+
+  function_url = {
+    auth_type   = "AWS_IAM"
+    invoke_mode = "RESPONSE_STREAM"
+  }
+
+  secrets = {
+    GIT_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:git-AbCdEf:token::"
+  }
+  secrets_ttl = 3600
+
+  include_tools = ["git_*"]
+  exclude_tools = ["git_commit", "git_reset"]
+  tool_prefix   = "repo_"
+
+  log_format = "JSON"
+  metrics    = true
+  tracing    = "Active"
+}

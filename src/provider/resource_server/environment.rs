@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use mcplambda_bridge::launch::{
-    ENV_SERVER, HttpSettings, LaunchError, ProcessScope, ServerCommand,
+    ENV_SERVER, HttpSettings, LaunchError, ProcessScope, ServerCommand, ToolFilter,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,11 @@ pub(crate) struct Launch {
     pub(crate) process_scope: ProcessScope,
     pub(crate) startup_timeout: Option<u32>,
     pub(crate) aws_credentials: bool,
+    /// References, never values.
+    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) secrets_ttl: Option<u32>,
+    pub(crate) tools: ToolFilter,
+    pub(crate) metrics: bool,
     pub(crate) http: HttpSettings,
     pub(crate) note: SourceNote,
 }
@@ -58,7 +63,7 @@ pub(crate) enum EnvironmentError {
     NoNote,
     #[error(
         "the function's environment takes {bytes} bytes, more than the {ENVIRONMENT_BYTES} that Lambda allows ({own} of them start the server); \
-         shorten `env` or `args`"
+         shorten `env`, `secrets` or `args`"
     )]
     TooLarge { bytes: usize, own: usize },
 }
@@ -77,9 +82,13 @@ pub(crate) fn compose(
         process_scope: launch.process_scope,
         startup_timeout: launch.startup_timeout,
         aws_credentials: launch.aws_credentials,
+        secrets: launch.secrets.clone(),
+        secrets_ttl: launch.secrets_ttl,
+        tools: launch.tools.clone(),
+        metrics: launch.metrics,
         http: launch.http.clone(),
         source: Some(serde_json::to_value(&launch.note).map_err(EnvironmentError::Note)?),
-        ..ServerCommand::new(launch.argv.clone())
+        argv: launch.argv.clone(),
     };
     let own = BTreeMap::from([
         (ENV_SERVER.to_owned(), command.to_json()),
@@ -122,6 +131,10 @@ pub(crate) fn launch(variables: &BTreeMap<String, String>) -> Result<Launch, Env
         process_scope: command.process_scope,
         startup_timeout: command.startup_timeout,
         aws_credentials: command.aws_credentials,
+        secrets: command.secrets,
+        secrets_ttl: command.secrets_ttl,
+        tools: command.tools,
+        metrics: command.metrics,
         http: command.http,
         note: serde_json::from_value(note).map_err(EnvironmentError::Note)?,
     })
@@ -173,6 +186,17 @@ mod tests {
             process_scope: ProcessScope::Invocation,
             startup_timeout: Some(20),
             aws_credentials: true,
+            secrets: BTreeMap::from([(
+                "TOKEN".to_owned(),
+                "arn:aws:ssm:eu-central-1:123456789012:parameter/token".to_owned(),
+            )]),
+            secrets_ttl: Some(300),
+            tools: ToolFilter {
+                include: vec!["get_*".to_owned()],
+                exclude: vec!["get_secret".to_owned()],
+                prefix: "time_".to_owned(),
+            },
+            metrics: true,
             http: HttpSettings {
                 stream: true,
                 allowed_origins: vec!["https://example.com".to_owned()],

@@ -57,6 +57,11 @@ impl Resource for ServerResource {
         {
             diagnostics.append(report::unusable_name(name));
         }
+        if let (Some(secrets), Some(env)) = (config.secrets.known(), config.env.known()) {
+            for name in secrets.keys().filter(|name| env.contains_key(*name)) {
+                diagnostics.append(report::secret_in_env(name));
+            }
+        }
         if let Some(lock) = config.lock.as_str()
             && let Err(error) = report::lock(lock)
         {

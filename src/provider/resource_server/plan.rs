@@ -210,8 +210,9 @@ fn outputs_of_update(
     let other_role = role_changes(context, planned, prior);
     let configuration = other_role
         || differ!(prior, planned;
-        name description command args env timeout memory dead_letter_queue vpc_config cwd packages process_scope startup_timeout
-        aws_credentials runtime architecture ephemeral_storage function_name region)
+        name description command args env secrets secrets_ttl timeout memory dead_letter_queue vpc_config cwd packages process_scope
+        startup_timeout aws_credentials include_tools exclude_tools tool_prefix runtime architecture ephemeral_storage log_format metrics
+        tracing function_name region)
         || function_url::answers_otherwise(prior, planned);
     let elsewhere = planned.alias != prior.alias;
     let verify = planned.verify.known() != Some(&false);

@@ -3,7 +3,7 @@
 //! In: the function's name, and what the state says. Out: the model as AWS has it, so that every difference shows in the plan;
 //! what no attribute shows goes to private state as sentences. Refuses: to import a function that was not deployed here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mcplambda_bridge::launch::ProcessScope;
 
@@ -129,6 +129,18 @@ fn launched(state: &mut Server, launch: &Launch) {
     });
     state.startup_timeout = Attr::from(launch.startup_timeout);
     state.aws_credentials = Attr::Known(launch.aws_credentials);
+    keep_empty(&mut state.secrets, &launch.secrets, BTreeMap::is_empty);
+    state.secrets_ttl = Attr::from(launch.secrets_ttl);
+    for (attribute, globs) in [
+        (&mut state.include_tools, &launch.tools.include),
+        (&mut state.exclude_tools, &launch.tools.exclude),
+    ] {
+        let globs = globs.iter().cloned().collect();
+        keep_empty(attribute, &globs, BTreeSet::is_empty);
+    }
+    state.tool_prefix =
+        Attr::from(Some(launch.tools.prefix.clone()).filter(|prefix| !prefix.is_empty()));
+    state.metrics = Attr::Known(launch.metrics);
 }
 
 /// Takes over what was found; an empty collection and none are the same to AWS, so whichever the state has stays.
@@ -158,6 +170,8 @@ fn configured(state: &mut Server, found: &Found) {
     state.ephemeral_storage = Attr::Known(configuration.ephemeral_storage);
     state.architecture = Attr::from(configuration.architecture.as_str());
     state.runtime = Attr::from(configuration.runtime.clone());
+    state.log_format = Attr::from(configuration.log_format.as_str());
+    state.tracing = Attr::from(configuration.tracing.as_str());
     state.reserved_concurrency = Attr::from(found.reserved_concurrency);
     state.vpc_config = Attr::from(configuration.vpc.as_ref().map(|vpc| VpcConfig {
         subnet_ids: Attr::Known(vpc.subnet_ids.clone()),

@@ -1,6 +1,9 @@
 //! What users write and read: the schema of `mcplambda_server`. Its descriptions are the documentation.
 
 mod function_url;
+mod observability;
+mod secrets;
+mod tools;
 
 use std::time::Duration;
 
@@ -24,13 +27,20 @@ pub(crate) fn schema() -> Schema {
         "Runs an unmodified MCP (Model Context Protocol) stdio server as an AWS Lambda function.\n\n\
          The server named by `command` and `args` is resolved, locked and packaged, deployed behind a small bridge that keeps one \
          server process warm, and verified through the real function before an alias serves it. The outputs are what an Amazon \
-         Bedrock AgentCore gateway needs: `qualified_arn` and `tool_schema_json`.",
+         Bedrock AgentCore gateway needs: `qualified_arn` and `tool_schema_json`.\n\n\
+         A gateway can also take the server as one that speaks MCP: with `function_url = {}`, give `url` as the `endpoint` of an \
+         `mcp_server` target in the AWS provider's `aws_bedrockagentcore_gateway_target`, with `gateway_iam_role { service = \"lambda\" }` \
+         as its credentials, and let the gateway's role `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction` on `qualified_arn`. The \
+         gateway then asks the server for its tools itself, with their whole JSON Schemas, and `tool_schema_json` is not needed.",
     );
     [
         mirrored,
         naming,
+        secrets::secrets,
         server,
+        tools::tools,
         function,
+        observability::observability,
         function_url::function_url,
         identity,
         behaviour,
@@ -97,14 +107,11 @@ fn mirrored(schema: Schema) -> Schema {
             "env",
             Attribute::map(ValueType::String)
                 .optional()
-                .validate(validators::each_key(validators::regex(
-                    "^[a-zA-Z][a-zA-Z0-9_]+$",
-                    "must begin with a letter and hold only letters, digits and underscores, at least two characters",
-                )))
+                .validate(validators::each_key(variable()))
                 .validate(validators::each_key(unreserved()))
                 .description(
                     "Environment variables of the server. They are part of the function's configuration and of the state: keep \
-                     secrets out of them. Lambda allows 4 KB for all variables of a function; the bridge needs a part of it.",
+                     secrets out of them, and put them into `secrets`. Lambda allows 4 KB for all variables of a function; the bridge needs a part of it.",
                 ),
         )
         .attribute(
@@ -480,6 +487,14 @@ fn one_of_numbers(allowed: &'static [i64]) -> Validator {
         Value::Number(number) => Err(format!("{problem}, got {number}")),
         _ => Err(problem.clone()),
     })
+}
+
+/// As Lambda wants its variables named.
+fn variable() -> Validator {
+    validators::regex(
+        "^[a-zA-Z][a-zA-Z0-9_]+$",
+        "must begin with a letter and hold only letters, digits and underscores, at least two characters",
+    )
 }
 
 fn unreserved() -> Validator {

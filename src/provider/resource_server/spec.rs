@@ -3,11 +3,11 @@
 //! In: a [`Server`] whose needed attributes are known. Out: [`ServerSpec`], [`Wanted`] without its code. Refuses: values that
 //! the schema's validators cannot judge alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mcplambda_bridge::launch::{HttpSettings, ProcessScope};
+use mcplambda_bridge::launch::{HttpSettings, ProcessScope, ToolFilter};
 
-use crate::deploy::{self, Role, Vpc};
+use crate::deploy::{self, LogFormat, Role, Tracing, Vpc};
 use crate::package::{self, ServerSpec, Source};
 use crate::plugin::Attr;
 
@@ -83,6 +83,14 @@ pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
         },
         startup_timeout: server.startup_timeout.known().copied(),
         aws_credentials: server.aws_credentials.known().copied().unwrap_or(false),
+        secrets: server.secrets.known().cloned().unwrap_or_default(),
+        secrets_ttl: server.secrets_ttl.known().copied(),
+        tools: ToolFilter {
+            include: globs(&server.include_tools),
+            exclude: globs(&server.exclude_tools),
+            prefix: text(&server.tool_prefix),
+        },
+        metrics: server.metrics.known().copied().unwrap_or(false),
         // Everything is known by the time of an apply.
         http: http(server).unwrap_or_default(),
         note: SourceNote {
@@ -130,6 +138,16 @@ pub(crate) fn wanted(
             .known()
             .copied()
             .filter(|days| *days != 0),
+        log_format: match server.log_format.as_str() {
+            Some("JSON") => LogFormat::Json,
+            // The schema allows nothing else, and defaults to this.
+            _ => LogFormat::Text,
+        },
+        tracing: match server.tracing.as_str() {
+            Some("Active") => Tracing::Active,
+            // The schema allows nothing else, and defaults to this.
+            _ => Tracing::PassThrough,
+        },
         alias: text(&server.alias),
         url: function_url::wanted(server),
         tags: server.tags_all.known().cloned().unwrap_or_default(),
@@ -141,6 +159,10 @@ pub(crate) fn wanted(
 /// How the bridge answers HTTP; `None` while an attribute that decides it is unknown.
 pub(crate) fn http(server: &Server) -> Option<HttpSettings> {
     function_url::http(&server.function_url)
+}
+
+fn globs(attribute: &Attr<BTreeSet<String>>) -> Vec<String> {
+    attribute.known().into_iter().flatten().cloned().collect()
 }
 
 /// The user's role if the configuration names one, else one of our own.

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::aws::{ACCESS_KEY, REGION};
 use super::http;
 use super::prerequisites::tools;
 use super::process;
@@ -46,6 +47,26 @@ impl LocalAws {
             .unwrap_or_else(|error| panic!("local-aws said {ready:?}: {error}"));
         let endpoint = ready["endpoint"].as_str().expect("an endpoint").to_owned();
         Self { child, endpoint }
+    }
+
+    /// Calls a service that the provider never calls, as its clients do, and returns the answer.
+    pub(crate) fn call(&self, service: &str, target: &str, request: &Value) -> Value {
+        let scope = format!("{ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request");
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", target),
+            ("authorization", authorization.as_str()),
+        ];
+        let (status, body) = http::request_with(
+            "POST",
+            &format!("{}/", self.endpoint),
+            &headers,
+            &request.to_string(),
+        );
+        assert_eq!(status, 200, "{target}: {body}");
+        json_of(&body)
     }
 
     /// Adds a fault rule and returns its id.
