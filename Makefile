@@ -3,7 +3,8 @@
 # build    the bridge for both architectures where this machine can, then the provider with them inside
 # bridge   the bridge alone: target/bridge/{x86_64,arm64}/bridge
 # check    format, lints, docs and the hermetic tests: needs Rust and python3 (for uv); one test asks PyPI
-# test     check, then local-aws's own tests and the end-to-end tests with the real terraform
+# test     check, local-aws's own tests, the outside tests, and the end-to-end tests with the real terraform
+# outside  MCP's conformance suite, and other people's clients and servers, against the bridge; needs python3 3.11 and npm
 # demo     from nothing to a tool call that answers, in a local AWS
 # bench    measures the bridge beside the peer, into target/bench/results.{md,json}; bench-docs writes docs/benchmarks.md too
 # arm64-test   the representative part of the bridge's tests with the arm64 bridge, under an emulator
@@ -13,7 +14,7 @@
 SHELL := /bin/sh
 VENV := target/venv
 
-.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test e2e demo bench bench-docs docs venv
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test outside e2e demo bench bench-docs docs venv
 help:
 	@sed -n '/^# [a-z0-9-]*   /s/^# //p' Makefile
 
@@ -45,7 +46,7 @@ hermetic: bridge
 	cargo test --locked --quiet --package terraform-provider-mcplambda --package local-aws --package benches
 	cargo test --locked --quiet --package mcplambda-bridge
 
-test: tools-for-test check local-aws-test e2e
+test: tools-for-test tools-for-outside check local-aws-test outside e2e
 
 # Provider and local-aws as `cargo test` builds them: the same compiled dependencies serve check, local-aws-test and e2e.
 test-binaries: bridge
@@ -62,6 +63,12 @@ arm64-test: tools
 
 local-aws-test: venv test-binaries
 	$(VENV)/bin/python -m pytest -q tests/local-aws
+
+# These need neither terraform nor the provider, only the bridge and local-aws.
+outside: tools-for-outside bridge
+	@tests/outside/install.sh
+	cargo build --locked --package local-aws --quiet
+	$(VENV)/bin/python -m pytest -q tests/outside
 
 e2e: venv test-binaries
 	cargo test --locked --workspace --test e2e
@@ -93,7 +100,7 @@ needs = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; missin
 rust_tools = $(call needs,cargo,install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs); \
 	$(call needs,cc,install a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev))
 
-.PHONY: tools tools-for-test
+.PHONY: tools tools-for-test tools-for-outside
 tools:
 	@missing=; $(rust_tools); [ -z "$$missing" ]
 
@@ -102,3 +109,6 @@ tools-for-test:
 	$(call needs,terraform,install Terraform 1.8 or newer from https://developer.hashicorp.com/terraform/install); \
 	$(call needs,python3,install Python 3.10 or newer (Debian and Ubuntu: apt-get install python3 python3-venv)); \
 	[ -z "$$missing" ]
+
+tools-for-outside:
+	@missing=; $(call needs,npm,install Node 20 or newer with npm); [ -z "$$missing" ]

