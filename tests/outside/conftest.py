@@ -36,11 +36,12 @@ EVERYTHING = [python("mcp-2"), str(HERE / "everything_server.py")]
 
 
 def pytest_sessionstart():
+    locks = [*HERE.glob("python/*.txt"), *HERE.glob("npm/*/package-lock.json")]
+    parts = [lock.stem if lock.suffix == ".txt" else lock.parent.name for lock in locks]
     for path, recipe in (
         (BRIDGE, "make bridge"),
         (LOCAL_AWS, "cargo build --package local-aws"),
-        (NODE, "tests/outside/install.sh"),
-        (pathlib.Path(EVERYTHING[0]), "tests/outside/install.sh"),
+        *((INSTALLED / part / ".installed", f"tests/outside/install.sh {part}") for part in parts),
     ):
         if not path.exists():
             pytest.exit(f"{path} is missing; `{recipe}` makes it", returncode=2)
@@ -59,7 +60,8 @@ def free_port():
 class Front:
     """A bridge behind a function URL, with `argv` as its server. Pages of the URL's own origin are allowed to call it."""
 
-    def __init__(self, argv, streaming=False, cwd=None, env=None, **server):
+    def __init__(self, argv, streaming=False, cwd=None, env=None, log=None, **server):
+        """`log` is the file that the function's log goes to; without one it is the tests' standard error."""
         port = free_port()
         http = {"allowed_origins": [f"http://127.0.0.1:{port}"], "stream": streaming}
         self.process = subprocess.Popen(
@@ -68,7 +70,7 @@ class Front:
                 "--server", json.dumps({"argv": argv, "http": http, **server}),
                 *(option for name, value in (env or {}).items() for option in ("--env", f"{name}={value}")),
             ],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=cwd,
         )
         line = self.process.stdout.readline()
         assert line, f"the front ended with {self.process.wait()} before it was ready"

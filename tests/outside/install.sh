@@ -3,7 +3,7 @@
 #   NAME      a venv for each python/NAME.txt: clients and servers, each with the versions that it goes with
 #   clients   node_modules with the conformance suite, the TypeScript clients and the Node that they run on
 #   servers   node_modules with MCP servers
-# and pytest with boto3 into target/venv. Runs again in a moment when nothing changed; afterwards the tests need no network.
+# and what local-aws runs functions with (target/venv, target/tools). Runs again in a moment when nothing changed; afterwards the tests need no network.
 #
 # usage: tests/outside/install.sh [PART ...]     (default: all)
 set -eu
@@ -51,7 +51,7 @@ fi
 command -v python3 >/dev/null || die "python3 (3.11 or newer) is missing; install it and run this again"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     die "$(command -v python3) is older than 3.11, which some of the packages need; put a newer python3 on PATH and run this again"
-$root/tests/local-aws/install.sh --only venv
+$root/tests/local-aws/install.sh --only venv,rie
 
 if [ $# -eq 0 ]; then
     for lock in python/*.txt; do set -- "$@" "$(basename "$lock" .txt)"; done
