@@ -35,6 +35,8 @@ pub(crate) fn describe(places: &Places) -> Value {
         "cpu": cpu,
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "memory_gib": memory,
+        // Below 0: what else ran was made to wait. Every process of a run inherits it.
+        "nice": said(&mut Command::new("nice")),
         "kernel": said(Command::new("uname").args(["-srm"])),
         "bridge": said(Command::new(&places.bridge).arg("--version")),
         "commit": said(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(env!("CARGO_MANIFEST_DIR"))),
@@ -53,7 +55,7 @@ pub(crate) fn describe(places: &Places) -> Value {
 pub(crate) fn markdown(machine: &Value, load: (f64, f64)) -> String {
     let text = |key: &str| machine[key].as_str().unwrap_or("unknown").to_owned();
     format!(
-        "Measured {} on {} × {}, {} GiB, {}; load {:.1} before and {:.1} after.\n\
+        "Measured {} on {} × {}, {} GiB, {}; load {:.1} before and {:.1} after, niceness {}.\n\
          {} at {}, {}, awslambdaric {}, {}, Node {}; mcp-server-time {} (newest: {}), server-everything {}.\n",
         text("date"),
         machine["cores"],
@@ -62,6 +64,7 @@ pub(crate) fn markdown(machine: &Value, load: (f64, f64)) -> String {
         text("kernel"),
         load.0,
         load.1,
+        text("nice"),
         text("bridge"),
         text("commit"),
         text("peer"),

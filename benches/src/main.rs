@@ -215,8 +215,8 @@ fn measure(options: &Options, report: &mut Report) -> Result<()> {
                 3,
             )?;
         }
-        for (server, starts) in [(&time, 6), (&newest, 6), (&everything, 6), (&small, 20)] {
-            cold::added(report, places, server, rounds, starts / quick.min(3))?;
+        for (server, starts) in [(&time, 10), (&newest, 10), (&everything, 10), (&small, 30)] {
+            cold::added(report, places, server, rounds, starts / quick.min(5))?;
         }
     }
     if wanted("size") {
