@@ -3,11 +3,13 @@
 //! Enters: the bridge as it is shipped, and what `install.sh` has put under target/bench. Leaves: a table on stdout, `results.json` and `results.md` in
 //! target/bench and, when asked, the tables of docs/benchmarks.md. Refuses to go on after an answer that is not the right one.
 
+mod awake;
 mod cold;
 mod fd;
 mod footprint;
 mod machine;
 mod process;
+mod relay;
 mod report;
 mod runtime;
 mod runtime_api;
@@ -25,6 +27,7 @@ use process::Result;
 use report::Report;
 use runtime::{Places, Runtime};
 use server::{Kind, Server};
+use warm::Cores;
 
 const USAGE: &str = "usage: benches --bridge FILE --installed DIR [--only PART[,PART...]] [--without-peer] [--quick] [--docs FILE]
 
@@ -49,7 +52,12 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match options(std::env::args().skip(1)).and_then(|options| run(&options)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((first, argv)) if first == relay::ARGUMENT => relay::run(argv),
+        _ => options(arguments.into_iter()).and_then(|options| run(&options)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("benches: {message}");
@@ -175,9 +183,11 @@ fn measure(options: &Options, report: &mut Report) -> Result<()> {
             (&everything, 1000),
             (&small, 2000),
         ];
-        for (server, calls) in servers {
-            for kind in &kinds {
-                warm::added(report, places, server, *kind, rounds, calls / quick)?;
+        for cores in [Cores::Sleep, Cores::Awake] {
+            for (server, calls) in servers {
+                for kind in &kinds {
+                    warm::added(report, places, server, *kind, cores, rounds, calls / quick)?;
+                }
             }
         }
     }

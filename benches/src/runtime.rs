@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::process::{Result, Running};
+use crate::relay;
 use crate::runtime_api::{Answered, RuntimeApi};
 use crate::server::{Event, Kind, Server};
 
@@ -75,6 +76,15 @@ impl Runtime {
         Self::start(places, server, command, variable)
     }
 
+    /// The least that can stand in front of `server`: this program, as the relay.
+    pub(crate) fn relay(places: &Places, server: &Server) -> Result<Self> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command.arg(relay::ARGUMENT).args(&server.argv);
+        let variable = (relay::OPENING, server.opening().join("\n"));
+        Self::start(places, server, command, variable)
+    }
+
     fn start(
         places: &Places,
         server: &Server,
@@ -113,6 +123,19 @@ impl Runtime {
     pub(crate) fn call(&mut self, kind: Kind) -> Result<Answered> {
         let event = self.server.event(kind);
         self.invoke(kind, &event)
+    }
+
+    /// Makes the server's call once through the relay, to which an event is the request's line and an answer the reply's.
+    pub(crate) fn relayed(&mut self, id: u64) -> Result<Answered> {
+        let event = Event {
+            client_context: None,
+            body: self.server.request(id).to_string().into_bytes(),
+        };
+        let answered = self.api.invoke(&event)?;
+        let reply = serde_json::from_slice(&answered.body)
+            .map_err(|error| format!("the relay's answer is no JSON: {error}"))?;
+        self.server.check_reply(&reply)?;
+        Ok(answered)
     }
 
     fn invoke(&mut self, kind: Kind, event: &Event) -> Result<Answered> {

@@ -144,6 +144,15 @@ impl Server {
         json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params})
     }
 
+    /// The lines that open a conversation: the first is answered, the others are not.
+    pub(crate) fn opening(&self) -> Vec<String> {
+        let mut lines = vec![self.opener().to_string()];
+        if self.era == Era::Handshake {
+            lines.push(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned());
+        }
+        lines
+    }
+
     /// The call as a request over a pipe.
     pub(crate) fn request(&self, id: u64) -> Value {
         let mut params = json!({"name": self.tool, "arguments": self.arguments});

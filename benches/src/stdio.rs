@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::fd::{self, PATIENCE};
 use crate::process::{Result, Running};
-use crate::server::{Era, Server};
+use crate::server::Server;
 
 /// Room in each pipe, in bytes: as much as the bridge gives itself, or large replies would make this client the slower one.
 const PIPE_SIZE: libc::c_int = 1024 * 1024;
@@ -77,10 +77,10 @@ impl Client {
                 client.server.name
             ));
         }
-        if client.server.era == Era::Handshake {
+        for line in client.server.opening().iter().skip(1) {
             client
                 .stdin
-                .write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n")
+                .write_all(format!("{line}\n").as_bytes())
                 .map_err(|error| format!("{}: {error}", client.server.name))?;
         }
         Ok(client)

@@ -1,10 +1,11 @@
 //! Warm calls: what the bridge adds to the server's own time, and how the peer's time compares.
 //!
-//! Enters: servers. Leaves: figures in milliseconds. Calls of both sides alternate, so that each is measured beside its counterpart and whatever slows the
-//! machine down slows both; processes are fresh in each round, because two processes of one program differ a little for as long as they live.
+//! Enters: servers. Leaves: figures in milliseconds. Calls of all sides alternate, so that each is measured beside its counterparts and whatever slows the
+//! machine down slows all; processes are fresh in each round, because two processes of one program differ a little for as long as they live.
 
 use std::time::Duration;
 
+use crate::awake::Awake;
 use crate::process::Result;
 use crate::report::{Figure, Report, Target};
 use crate::runtime::{Places, Runtime};
@@ -17,6 +18,15 @@ const WARM_UP: usize = 50;
 /// Calls of the bridge for each one of the peer.
 const CALLS_PER_PEER_CALL: usize = 20;
 
+/// What cores do that have nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// As the machine has them.
+    Sleep,
+    /// See [`Awake`].
+    Awake,
+}
+
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
@@ -27,47 +37,68 @@ pub(crate) fn added(
     places: &Places,
     server: &Server,
     kind: Kind,
+    cores: Cores,
     rounds: usize,
     calls: usize,
 ) -> Result<()> {
+    let _awake = match cores {
+        Cores::Sleep => None,
+        Cores::Awake => Some(Awake::start()?),
+    };
     let (mut floors, mut answers, mut typical, mut rare) = (vec![], vec![], vec![], vec![]);
+    let mut relays = vec![];
     for _ in 0..rounds {
         let mut floor = Client::start(server, &places.environment(), &places.log)?;
         let mut bridge = Runtime::bridge(places, server)?;
-        for _ in 0..WARM_UP {
+        let mut relay = Runtime::relay(places, server)?;
+        for call in 0..WARM_UP {
             floor.call()?;
             bridge.call(kind)?;
+            relay.relayed(call as u64 + 1)?;
         }
-        let (mut bare, mut answered, mut cycles) = (vec![], vec![], vec![]);
+        let (mut bare, mut answered, mut cycles, mut relayed) = (vec![], vec![], vec![], vec![]);
         for call in 0..calls {
             // Who goes first changes, lest the second profit from what the first has warmed up.
-            if call % 2 == 0 {
-                bare.push(millis(floor.call()?));
-            }
-            let call_of_bridge = bridge.call(kind)?;
-            answered.push(millis(call_of_bridge.answer));
-            cycles.push(millis(call_of_bridge.cycle));
-            if call % 2 == 1 {
-                bare.push(millis(floor.call()?));
+            for turn in 0..3 {
+                match (call + turn) % 3 {
+                    0 => bare.push(millis(floor.call()?)),
+                    1 => {
+                        let answer = bridge.call(kind)?;
+                        answered.push(millis(answer.answer));
+                        cycles.push(millis(answer.cycle));
+                    }
+                    _ => relayed.push(millis(relay.relayed((WARM_UP + call) as u64 + 1)?.cycle)),
+                }
             }
         }
         floors.push(median(&bare));
         answers.push(median(&differences(&answered, &bare)));
         typical.push(median(&differences(&cycles, &bare)));
         rare.push(quantile(&cycles, 0.99) - quantile(&bare, 0.99));
+        relays.push((
+            median(&differences(&relayed, &bare)),
+            quantile(&relayed, 0.99) - quantile(&bare, 0.99),
+        ));
     }
+    let of_relay = |part: fn(&(f64, f64)) -> f64| {
+        Spread::of(&relays.iter().map(part).collect::<Vec<_>>()).median
+    };
     let note = format!(
-        "server alone {:.2} ms; the answer itself is there after {:.2} ms more",
+        "the relay adds {:.2} ms; server alone {:.2} ms; the answer itself is there after {:.2} ms more",
+        of_relay(|(typical, _)| *typical),
         Spread::of(&floors).median,
         Spread::of(&answers).median
     );
+    let rare_note = format!("the relay adds {:.2} ms", of_relay(|(_, rare)| *rare));
     let what = format!("{}, {}", server.name, kind.name());
-    for (quantile, rounds, target, note) in [
-        ("p50", typical, 0.3, note),
-        ("p99", rare, 1.0, String::new()),
-    ] {
+    for (quantile, rounds, target, note) in
+        [("p50", typical, 0.3, note), ("p99", rare, 1.0, rare_note)]
+    {
         report.figures.push(Figure {
-            part: "Added to a warm tool call",
+            part: match cores {
+                Cores::Sleep => "Added to a warm tool call",
+                Cores::Awake => "Added to a warm tool call, cores kept awake",
+            },
             what: format!("{what}, {quantile}"),
             unit: "ms",
             digits: 2,
