@@ -42,6 +42,8 @@ pub(crate) struct Child {
     err_lines: Lines,
     tail: Vec<u8>,
     ended: Option<Ended>,
+    /// See [`Child::took_all`].
+    took_all: bool,
 }
 
 impl Child {
@@ -133,6 +135,7 @@ impl Child {
             err_lines: Lines::new(MAX_LOG_LINE),
             tail: Vec::new(),
             ended: None,
+            took_all: false,
         })
     }
 
@@ -211,6 +214,11 @@ impl Child {
             self.reap();
         }
         self.ended
+    }
+
+    /// Whether a process that has ended had read all that was sent to it.
+    pub(crate) fn took_all(&self) -> bool {
+        self.took_all
     }
 
     /// Whether stdout is closed: no answer can come any more.
@@ -320,6 +328,11 @@ impl Child {
         // What it wrote last is still in the pipes. A process that could not be killed may hold them open, so only what is there is read.
         self.read_stdout();
         self.read_stderr();
+        self.took_all = self.outbox.is_empty()
+            && self
+                .stdin
+                .as_ref()
+                .is_some_and(|stdin| unread(stdin.as_raw_fd()) == Some(0));
         self.stdin = None;
     }
 
@@ -343,6 +356,14 @@ impl Drop for Child {
 /// Sleeps until `fd` can be read.
 pub(crate) fn wait_readable(fd: RawFd) {
     poll(&mut [poll_fd(Some(fd), libc::POLLIN)], None);
+}
+
+/// How many bytes in a pipe nobody has read, asked at either end.
+fn unread(fd: RawFd) -> Option<libc::c_int> {
+    let mut count = 0;
+    // SAFETY: the descriptor is open, and FIONREAD writes one int.
+    let done = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) };
+    (done == 0).then_some(count)
 }
 
 fn poll_fd(fd: Option<RawFd>, events: libc::c_short) -> libc::pollfd {

@@ -4,7 +4,8 @@
 //! once. Skips: what is no message, replies that nobody waits for, and notifications, unless the request that is waited for is watched.
 //!
 //! Finding the era: `server/discover` is the first line that a server ever gets, because a dual-era server locks itself to the era of its first line. An
-//! error or no answer in time leads to `initialize` on the same process. A discovery that comes late, after `initialize` was sent, still counts.
+//! error or no answer in time leads to `initialize` on the same process. A discovery that comes late, after `initialize` was sent, still counts. Some servers
+//! end at a method that they do not know (those of the Python SDK before 1.9.4): a new process of such a one begins with `initialize`.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -43,6 +44,15 @@ enum Part {
     Result(Range<usize>),
     Error(Range<usize>),
     Neither,
+}
+
+/// The request with which a conversation begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// `server/discover`, which finds the era.
+    Discover,
+    /// `initialize`, for a server that ended at the other one.
+    Initialize,
 }
 
 /// The two things that a reply can be.
@@ -116,8 +126,8 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Begins the conversation with the probe.
-    pub(crate) fn begin(child: Child) -> Self {
+    /// Begins the conversation.
+    pub(crate) fn begin(child: Child, opening: Opening) -> Self {
         let mut conversation = Self {
             child,
             started: Instant::now(),
@@ -140,8 +150,13 @@ impl Conversation {
             schemas: None,
             tool_list_changes: 0,
         };
-        conversation.send_probe();
-        conversation.probe_ends = Some(conversation.started + PROBE_PATIENCE);
+        match opening {
+            Opening::Discover => {
+                conversation.send_probe();
+                conversation.probe_ends = Some(conversation.started + PROBE_PATIENCE);
+            }
+            Opening::Initialize => conversation.send_initialize(),
+        }
         conversation
     }
 
@@ -223,6 +238,11 @@ impl Conversation {
     /// Why no protocol version was agreed on.
     pub(crate) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
+    }
+
+    /// Whether a server that has ended may have ended because of the probe: it read it, and has not answered the handshake.
+    pub(crate) fn may_have_died_of_the_probe(&self) -> bool {
+        self.server.is_none() && !self.probes.is_empty() && self.child.took_all()
     }
 
     /// Whether a caller's message has been sent, so that the process is no longer as it started.

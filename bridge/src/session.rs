@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::catalogue::Schemas;
 use crate::child::{self, Child, MAX_LINE};
-use crate::conversation::{Conversation, Reply};
+use crate::conversation::{Conversation, Opening, Reply};
 use crate::era::Server;
-use crate::error::CallError;
+use crate::error::{CallError, Ended};
 use crate::launch::{DEFAULT_STARTUP_TIMEOUT, ProcessScope, ServerCommand};
 use crate::log::Log;
 use crate::metrics::Meter;
@@ -71,6 +71,8 @@ pub(crate) struct Session {
     /// What is counted of each event.
     pub(crate) meter: Meter,
     running: Option<Conversation>,
+    /// How the conversation with the next server begins.
+    opening: Opening,
     /// The last server failed: it ended, hung, or did not start.
     failed: bool,
     /// The last server that was started answered the handshake.
@@ -88,6 +90,7 @@ impl Session {
             log,
             meter,
             running: None,
+            opening: Opening::Discover,
             failed: false,
             starts: false,
             trace_id: None,
@@ -132,12 +135,12 @@ impl Session {
         if self.running.is_none() {
             self.start_server()?;
         }
-        let Some(running) = &mut self.running else {
-            // Filled above.
-            return Err(no_handshake());
-        };
         let asked = Instant::now();
         let error = loop {
+            let Some(running) = &mut self.running else {
+                // Filled above, and below where it is emptied.
+                return Err(no_handshake());
+            };
             if running.server().is_some() {
                 break None;
             }
@@ -150,6 +153,11 @@ impl Session {
             if let Some(ended) = running.ended(&self.log) {
                 // Its last words may have been the answer.
                 if running.server().is_some() {
+                    continue;
+                }
+                if running.may_have_died_of_the_probe() {
+                    self.begin_without_probe(ended);
+                    self.start_server()?;
                     continue;
                 }
                 break Some(CallError::EndedAtStart {
@@ -174,6 +182,8 @@ impl Session {
         };
         self.starts = error.is_none();
         if let Some(error) = error {
+            // It may have been something else that it died of, and be a server of the other era.
+            self.opening = Opening::Discover;
             self.drop_failed();
             return Err(error);
         }
@@ -182,6 +192,15 @@ impl Session {
             // The loop above only ends without an error when there is one.
             None => Err(no_handshake()),
         }
+    }
+
+    /// Lets go of a server that has ended, and has the next one greeted in the handshake era. It is the same start that goes on: no failure is counted.
+    fn begin_without_probe(&mut self, ended: Ended) {
+        self.log.warn(&format!(
+            "the MCP server {ended} when it was asked which era of MCP it speaks; starting it again, for the handshake era"
+        ));
+        self.opening = Opening::Initialize;
+        self.running = None;
     }
 
     /// Ends a server that failed.
@@ -209,7 +228,7 @@ impl Session {
         }
         match Child::spawn(&command.argv, &environment, directory.as_deref()) {
             Ok(child) => {
-                self.running = Some(Conversation::begin(child));
+                self.running = Some(Conversation::begin(child, self.opening));
                 Ok(())
             }
             Err(error) => {
@@ -385,6 +404,10 @@ impl Session {
         };
         let ready = running.server().is_some();
         if let Some(ended) = running.ended(&self.log) {
+            if running.may_have_died_of_the_probe() {
+                self.begin_without_probe(ended);
+                return;
+            }
             let when = if ready {
                 "between two events"
             } else {

@@ -350,6 +350,43 @@ fn a_server_that_does_not_answer_the_probe_is_a_legacy_one() {
 }
 
 #[test]
+fn a_server_that_ends_at_the_probe_is_started_again_and_greeted_as_a_legacy_one() {
+    let mut sandbox = Sandbox::start(&misbehaving(&["crash-at-probe"]));
+    let line = sandbox.wait_for_log("ready after");
+    assert!(line.contains("handshake era"), "{line}");
+    assert_eq!(sandbox.call_text("ok", "{}"), "ok");
+    // What was found out once holds for the servers that follow.
+    sandbox.call("exit", "{}");
+    assert_eq!(sandbox.call_text("ok", "{}"), "ok");
+    let probed = "exited with status 5 when it was asked which era of MCP it speaks; starting it again, for the handshake era";
+    let log = sandbox.log();
+    assert_eq!(
+        log.iter().filter(|line| line.contains(probed)).count(),
+        1,
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_server_that_ends_at_its_first_request_whatever_it_is_is_told_of() {
+    let mut sandbox = Sandbox::start(&misbehaving(&["crash-at-first"]));
+    for _ in 0..2 {
+        let answer = error(
+            &mut sandbox,
+            &legacy("tools/call", r#""name":"ok","arguments":{}"#),
+        );
+        assert_eq!(
+            answer,
+            json!({
+                "code": -32603,
+                "message": "the MCP server exited with status 5 before it answered the handshake: no such method: initialize",
+                "data": {"exitStatus": 5, "stderr": "no such method: initialize"},
+            })
+        );
+    }
+}
+
+#[test]
 fn a_server_that_only_wants_to_be_asked_again_is_asked_again_on_behalf_of_a_legacy_caller() {
     let mut sandbox = Sandbox::start(&modern(&[]));
     let call = |rounds: u32| {

@@ -38,6 +38,12 @@ fn a_server_that_cannot_start_is_told_of_with_its_last_words() {
         let posted = kind.call(&mut sandbox, "ok", "{}");
         kind.check(posted, &owed);
     }
+    // It never read what it was asked, so nobody asks it in another way.
+    let log = sandbox.log();
+    assert!(
+        !log.iter().any(|line| line.contains("which era of MCP")),
+        "{log:#?}"
+    );
 }
 
 #[test]
