@@ -146,6 +146,12 @@ pub(crate) fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
+/// Whether [`Object::parse`] can read `text`, which is one JSON value. An object it cannot read has a member whose name is no text: half a surrogate pair,
+/// which takes an escape to write.
+pub(crate) fn is_object(text: &str) -> bool {
+    text.starts_with('{') && (!text.contains('\\') || Object::parse(text.as_bytes()).is_some())
+}
+
 /// Cuts a JSON array into the raw texts of its elements; `None` when `text` is not an array.
 pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
     let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
@@ -252,6 +258,20 @@ mod tests {
         assert!(object.remove("a"));
         object.set("c", "null");
         assert_eq!(object.to_text(), r#"{"b":2,"c":null}"#);
+    }
+
+    #[test]
+    fn an_object_is_one_whose_members_have_names() {
+        for text in [
+            "{}",
+            r#"{"a":"\ud800"}"#,
+            r#"{"\ud83d\ude00":{"\ud800":1}}"#,
+        ] {
+            assert!(is_object(text), "{text}");
+        }
+        for text in ["[]", "null", r#""{""#, r#"{"a":1,"\ud800":2}"#] {
+            assert!(!is_object(text), "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! - `child`, `lines`, `orphans`, `environment`: the server's process, what it writes and leaves behind, and what it sees of the function's environment.
 //! - `secrets`: what the server's environment gets from Secrets Manager and Parameter Store.
 //! - `jsonrpc`, `json`, `body`: messages whose parts stay raw text.
+//! - `fuzzing`: what the fuzz targets call, and a test with what they have found; not built otherwise.
 //! - `error`, `log`: what is told when something goes wrong, and to whom.
 //!
 //! # Invariants
@@ -51,6 +52,8 @@ mod era;
 mod error;
 #[cfg(target_os = "linux")]
 mod event;
+#[cfg(all(target_os = "linux", any(fuzzing, test)))]
+pub mod fuzzing;
 #[cfg(target_os = "linux")]
 mod http;
 #[cfg(target_os = "linux")]

@@ -100,9 +100,10 @@ pub(crate) fn answer(
     let hears = listener.is_some();
     if request
         .params
-        .is_some_and(|params| !params.starts_with('{'))
+        .is_some_and(|params| !json::is_object(params))
     {
-        return Answered::error(code::INVALID_PARAMS, "`params` must be an object", None);
+        let refusal = "`params` must be an object, and the names of its members text";
+        return Answered::error(code::INVALID_PARAMS, refusal, None);
     }
     match own_method(request.method, request.caller, hears) {
         None => match forward(session, request, listener, deadline) {

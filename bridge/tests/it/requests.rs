@@ -72,6 +72,18 @@ fn batches_and_responses_are_no_requests() {
 }
 
 #[test]
+fn params_that_cannot_be_told_apart_by_name_are_refused() {
+    let mut sandbox = Sandbox::start(&misbehaving(&[]));
+    for params in [r"[]", r#""a""#, r#"{"name":"ok","\ud800":1}"#] {
+        check(
+            &mut sandbox,
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#),
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"`params` must be an object, and the names of its members text"}}"#,
+        );
+    }
+}
+
+#[test]
 fn the_bridge_answers_for_the_connection_that_a_function_does_not_have() {
     let mut sandbox = Sandbox::start(&misbehaving(&["old-proto"]));
     check(
