@@ -2,7 +2,7 @@
 # Puts what the outside tests run under target/outside, pinned by hash, and nothing anywhere else:
 #   NAME      a venv for each python/NAME.txt: clients and servers, each with the versions that it goes with
 #   clients   node_modules with the conformance suite, the TypeScript clients and the Node that they run on
-#   servers   node_modules with MCP servers
+#   NAME      node_modules for each other npm/NAME: a server
 # and what local-aws runs functions with (target/venv, target/tools). Runs again in a moment when nothing changed; afterwards the tests need no network.
 #
 # usage: tests/outside/install.sh [PART ...]     (default: all)

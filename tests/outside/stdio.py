@@ -18,6 +18,7 @@ class Direct:
         )
         # A server that does not answer ends the test, not the patience of whoever runs it.
         self.alarm = threading.Timer(PATIENCE, self.process.kill)
+        self.alarm.daemon = True
         self.alarm.start()
         self.id = 0
         hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "outside", "version": "1.0.0"}}
