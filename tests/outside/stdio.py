@@ -13,8 +13,7 @@ class Direct:
 
     def __init__(self, argv, cwd=None, env=None):
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=cwd,
-            env={**os.environ, **(env or {})},
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, **(env or {})}
         )
         # A server that does not answer ends the test, not the patience of whoever runs it.
         self.alarm = threading.Timer(PATIENCE, self.process.kill)

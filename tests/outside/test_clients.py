@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 import zipfile
 
 import boto3
@@ -156,6 +158,12 @@ def test_the_old_librarys_client_lists_and_calls_tools_over_invoke(language, dep
 def test_the_old_librarys_client_lists_and_calls_tools_over_a_url_with_a_signature(language, deployed, tools):
     argv = OF_THE_OLD_LIBRARY[language]
     assert seen_by(argv, "signed", f"{deployed.url}mcp", env=deployed.env) == expected(argv, "signed", tools)
+
+
+def test_the_url_that_wants_a_signature_refuses_who_has_none(deployed):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{deployed.url}mcp", b"{}", timeout=PATIENCE)
+    assert refused.value.code == 403
 
 
 # --- documentation

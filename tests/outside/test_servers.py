@@ -131,6 +131,18 @@ def test_a_tool_that_it_does_not_have_is_refused_in_its_own_words(behind):
     assert without(answer, "id") == without(behind.unknown, "id")
 
 
+def test_progress_of_a_call_is_streamed_before_its_result(tmp_path):
+    (server,) = [server for server in SERVERS if server.package == "@modelcontextprotocol/server-everything"]
+    call = {"name": "trigger-long-running-operation", "arguments": {"duration": 0.3, "steps": 3}, "_meta": {"progressToken": "t"}}
+    with Front(server.argv, streaming=True, cwd=tmp_path) as front:
+        events = front.events("tools/call", call)
+    assert [event.get("method") for event in events] == ["notifications/progress"] * 3 + [None]
+    assert [event["params"] for event in events[:-1]] == [{"progress": n, "total": 3, "progressToken": "t"} for n in (1, 2, 3)]
+    assert events[-1]["result"]["content"] == [
+        {"type": "text", "text": "Long running operation completed. Duration: 0.3 seconds, Steps: 3."}
+    ]
+
+
 def test_its_row_in_the_documentation_is_what_was_seen(behind):
     server, started = behind.server, behind.started()
     era = f"{started['era']}, {started['protocolVersion']}"
