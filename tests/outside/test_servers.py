@@ -73,6 +73,7 @@ class Behind:
 def behind(request, tmp_path_factory):
     behind = Behind(request.param, tmp_path_factory.mktemp("server"))
     with behind.front() as behind.running:
+        behind.running.warm()
         yield behind
 
 
