@@ -325,6 +325,7 @@ fn try_namespace(work: &Path) -> Result<(), String> {
         dir: probe.join("root"),
         base: PathBuf::from("/"),
         code: probe.join("code"),
+        layers: None,
         prefix: None,
         links: Vec::new(),
         tmp_mib: 1,

@@ -192,6 +192,7 @@ impl Front {
             log_group: "/aws/lambda/front".to_owned(),
             // Programs and files of the server's command line are found as where it was typed.
             code: std::env::current_dir().map_err(text)?,
+            layers: None,
             endpoint: String::new(),
             api: Api::Own,
             reports: false,

@@ -35,6 +35,8 @@ pub(crate) struct Root {
     pub(crate) base: PathBuf,
     /// The unpacked code.
     pub(crate) code: PathBuf,
+    /// What is at `/opt`, if anything.
+    pub(crate) layers: Option<PathBuf>,
     /// An interpreter's installation directory (with `bin` and `lib`), if it has one of its own.
     pub(crate) prefix: Option<PathBuf>,
     /// Names in `/var/lang/bin` and where they lead, when there is no `prefix`.
@@ -78,6 +80,9 @@ impl Root {
             }
         }
         self.bind_dir(&self.code, "var/task")?;
+        if let Some(layers) = &self.layers {
+            self.bind_dir(layers, "opt")?;
+        }
         for empty in ["opt", "var/runtime", "var/tmp", "run", "home"] {
             std::fs::create_dir_all(dir.join(empty))?;
         }

@@ -1,7 +1,7 @@
 """A function sees Lambda's file system, and nothing else that it could write."""
 
 import pytest
-from conftest import LocalAws, create, function_zip, invoke, make_role, zip_of
+from conftest import LocalAws, create, function_zip, invoke, make_role, updated, zip_of
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +134,20 @@ def test_each_interpreter_that_is_named_runs_its_runtime(aws, lambda_, name, rol
         create(lambda_, function, role, Runtime=runtime)
         told[runtime] = invoke(lambda_, function, {"tell": ["python"]})["Payload"]["python"]
     assert told == {runtime: runtime.removeprefix("python") for runtime in versions}
+
+
+def test_layers_are_at_opt_the_later_one_over_the_earlier(lambda_, name, role):
+    def layer(which, files):
+        content = {"ZipFile": zip_of({path: (text, 0o755) for path, text in files.items()})}
+        return lambda_.publish_layer_version(LayerName=f"{name}-{which}", Content=content)["LayerVersionArn"]
+
+    one = layer("one", {"bin/tool": "#!/bin/sh\necho one\n", "data": "one"})
+    two = layer("two", {"data": "two"})
+    create(lambda_, name, role, Layers=[one, two])
+    told = invoke(lambda_, name, {"run": "tool; cat /opt/data"})["Payload"]
+    assert told["run"] == [0, "one\ntwo", ""]
+    assert [told["Arn"] for told in lambda_.get_function_configuration(FunctionName=name)["Layers"]] == [one, two]
+    lambda_.update_function_configuration(FunctionName=name, Layers=[])
+    updated(lambda_, name)
+    assert invoke(lambda_, name, {"run": "ls -A /opt"})["Payload"]["run"] == [0, "", ""]
+    assert "Layers" not in lambda_.get_function_configuration(FunctionName=name)

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) log_group: String,
     /// The unpacked code.
     pub(crate) code: PathBuf,
+    /// What its layers bring, unpacked over one another.
+    pub(crate) layers: Option<PathBuf>,
     /// local-aws's own address, for functions that call AWS; empty when there is none.
     pub(crate) endpoint: String,
     pub(crate) api: Api,
@@ -129,6 +131,7 @@ fn root(
         dir,
         base,
         code: setup.code.clone(),
+        layers: setup.layers.clone(),
         prefix,
         links,
         tmp_mib: setup.tmp_mib,
@@ -156,6 +159,9 @@ pub(super) fn launch_spec(
     runtime_api: SocketAddr,
 ) -> Result<launch::Spec, String> {
     let plain = matches!(isolation, Isolation::Plain { .. });
+    if plain && setup.layers.is_some() {
+        return Err("local-aws shows layers at /opt only where it can make namespaces".to_owned());
+    }
     // Without a namespace the code is where it was unpacked, and LAMBDA_TASK_ROOT says so.
     let task_root = if plain {
         setup.code.display().to_string()

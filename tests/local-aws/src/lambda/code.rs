@@ -120,6 +120,30 @@ impl Codes {
     }
 }
 
+impl Codes {
+    /// A directory with all of these unpacked over one another, later ones last, as `/opt` shows layers.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the entry that could not be unpacked.
+    pub(crate) fn merged(&self, codes: &[Arc<Code>]) -> Result<PathBuf, String> {
+        let names: Vec<&str> = codes.iter().map(|code| code.hex.as_str()).collect();
+        let name = format!("layers-{}", ids::hex(&Sha256::digest(names.join(" "))));
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = unpacked.get(&name) {
+            return Ok(path.clone());
+        }
+        let path = self.directory.join(&name);
+        make_dir(&path)?;
+        for code in codes {
+            let zip = self.zip(code).map_err(|error| error.to_string())?;
+            unpack_over(&zip, &path)?;
+        }
+        unpacked.insert(name, path.clone());
+        Ok(path)
+    }
+}
+
 fn not_a_zip() -> AwsError {
     invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
 }
@@ -135,8 +159,13 @@ fn internal(path: &Path, error: &std::io::Error) -> AwsError {
 /// Unpacks with the modes that the zip records and nothing of the umask: an entry that only its
 /// owner may read is one that the function cannot read.
 fn unpack(zip: &[u8], to: &Path) -> Result<(), String> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| error.to_string())?;
     make_dir(to)?;
+    unpack_over(zip, to)
+}
+
+/// The same into a directory that is there, replacing files that are.
+fn unpack_over(zip: &[u8], to: &Path) -> Result<(), String> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| error.to_string())?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| error.to_string())?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
@@ -154,6 +183,9 @@ fn unpack(zip: &[u8], to: &Path) -> Result<(), String> {
         let mut content = Vec::new();
         let is_symlink = entry.is_symlink();
         entry.read_to_end(&mut content).map_err(failed)?;
+        if path.symlink_metadata().is_ok() {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
         if is_symlink {
             let target = String::from_utf8(content).map_err(|_| format!("{name}: not a link"))?;
             std::os::unix::fs::symlink(target, &path).map_err(failed)?;

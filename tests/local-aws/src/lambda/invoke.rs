@@ -185,6 +185,7 @@ impl Lambda {
             cannot("local-aws runs functions from zips; it has no code for this one (container images are not run)".to_owned())
         })?;
         let code = self.codes.unpacked(code).map_err(cannot)?;
+        let layers = self.layers_of(configuration).map_err(cannot)?;
         let runtime_name = text("Runtime");
         let runtime = self.runtimes.of(&runtime_name).map_err(cannot)?;
         let role = text("Role");
@@ -222,6 +223,7 @@ impl Lambda {
                 .unwrap_or_default()
                 .to_owned(),
             code,
+            layers,
             endpoint: self.endpoint.clone(),
             api,
             reports: true,

@@ -17,6 +17,7 @@ mod function;
 mod function_url;
 mod invoke;
 mod kept;
+mod layer;
 mod policy;
 mod role;
 pub(crate) mod route;
@@ -55,6 +56,8 @@ pub(crate) struct Lambda {
     book: tokio::sync::Mutex<Book>,
     setups: std::sync::Mutex<HashMap<VersionKey, Arc<crate::functions::Setup>>>,
     accounts: std::sync::Mutex<HashMap<String, String>>,
+    /// What was published, by the ARN of the layer's version.
+    layers: std::sync::Mutex<HashMap<String, Arc<code::Code>>>,
 }
 
 /// Why an operation ends early.
@@ -87,6 +90,7 @@ impl Lambda {
             book: tokio::sync::Mutex::default(),
             setups: std::sync::Mutex::default(),
             accounts: std::sync::Mutex::default(),
+            layers: std::sync::Mutex::default(),
         })
     }
 
@@ -127,6 +131,7 @@ impl Lambda {
             | Action::UpdateFunctionUrlConfig
             | Action::DeleteFunctionUrlConfig
             | Action::ListFunctionUrlConfigs => self.function_url(&key, incoming).await,
+            Action::PublishLayerVersion => self.publish_layer(&key, incoming).await,
             _ => self.pass(incoming.request).await,
         }
     }

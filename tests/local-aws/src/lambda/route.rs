@@ -43,6 +43,7 @@ pub(crate) enum Action {
     UpdateFunctionEventInvokeConfig,
     DeleteFunctionEventInvokeConfig,
     GetFunctionCodeSigningConfig,
+    PublishLayerVersion,
 }
 
 impl Action {
@@ -83,6 +84,7 @@ impl Action {
             Self::UpdateFunctionEventInvokeConfig => "UpdateFunctionEventInvokeConfig",
             Self::DeleteFunctionEventInvokeConfig => "DeleteFunctionEventInvokeConfig",
             Self::GetFunctionCodeSigningConfig => "GetFunctionCodeSigningConfig",
+            Self::PublishLayerVersion => "PublishLayerVersion",
         }
     }
 }
@@ -91,7 +93,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) action: Action,
-    /// The function as the path names it (a name or an ARN), or for tags the resource's ARN.
+    /// The function or layer as the path names it (a name or an ARN), or for tags the resource's ARN.
     pub(crate) resource: Option<String>,
     /// The alias or the statement id at the end of the path.
     pub(crate) item: Option<String>,
@@ -125,6 +127,10 @@ pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Option<
                 _ => return None,
             },
             (Some(_), Some(part)) => of_function(method, part, item.is_some())?,
+        },
+        "layers" => match (part.as_deref(), &item, method) {
+            (Some("versions"), None, &Method::POST) => Action::PublishLayerVersion,
+            _ => return None,
         },
         _ => return None,
     };
