@@ -263,7 +263,7 @@ impl Run<'_> {
             log_format: wanted.log_format,
             log_group: self.deployed.log_group_name.clone(),
             tracing: wanted.tracing,
-            layers: Vec::new(),
+            layers: wanted.layers.clone(),
         }
     }
 

@@ -162,8 +162,6 @@ pub enum DriftKind {
     LatestCode,
     /// The last update of `$LATEST` failed.
     LatestFailed,
-    /// The served version has layers, which are not managed.
-    Layers,
     LogGroupMissing,
     /// The served version writes to another log group.
     LogGroupNotWired,

@@ -137,6 +137,7 @@ pub(crate) async fn create(
             )
             .logging_config(logging(wanted))
             .tracing_config(tracing(wanted))
+            .set_layers((!wanted.layers.is_empty()).then(|| wanted.layers.clone()))
             .package_type(types::PackageType::Zip)
             .code(
                 types::FunctionCode::builder()

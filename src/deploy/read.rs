@@ -176,12 +176,6 @@ fn function_drift(
             format!("version {version} of {function_name} logs to {group}, not to {own}"),
         );
     }
-    if !served.configuration.layers.is_empty() {
-        found(
-            DriftKind::Layers,
-            format!("version {version} of {function_name} has layers that were not added here"),
-        );
-    }
 }
 
 async fn read_role(

@@ -23,6 +23,8 @@ pub struct Wanted {
     pub ephemeral_storage: i32,
     /// Never logged and never part of an error.
     pub environment: BTreeMap<String, String>,
+    /// ARNs of layer versions, at most five; later ones win.
+    pub layers: Vec<String>,
     pub vpc: Option<Vpc>,
     pub dead_letter_queue: bool,
     /// `None`: the account's unreserved pool.

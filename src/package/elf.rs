@@ -17,6 +17,26 @@ pub(crate) fn is_elf(header: &[u8]) -> bool {
     header.starts_with(b"\x7fELF")
 }
 
+/// The system that an executable which is no ELF file is for; `None` when it is none that is known.
+///
+/// Source: Microsoft "PE Format" (the DOS stub's `MZ`); Apple "Mach-O" headers in `mach-o/loader.h` and `mach-o/fat.h`.
+pub(crate) fn other_system(header: &[u8]) -> Option<&'static str> {
+    const MACH_O: [[u8; 4]; 5] = [
+        [0xcf, 0xfa, 0xed, 0xfe],
+        [0xce, 0xfa, 0xed, 0xfe],
+        [0xfe, 0xed, 0xfa, 0xcf],
+        [0xfe, 0xed, 0xfa, 0xce],
+        [0xca, 0xfe, 0xba, 0xbe],
+    ];
+    if header.starts_with(b"MZ") {
+        return Some("Windows");
+    }
+    MACH_O
+        .iter()
+        .any(|magic| header.starts_with(magic))
+        .then_some("macOS")
+}
+
 /// The processor's name when the file is built for another than `architecture`; `None` when it fits or is no ELF file.
 pub(crate) fn foreign(header: &[u8], architecture: Architecture) -> Option<String> {
     let [low, high] = *header.get(18..20)? else {

@@ -68,8 +68,9 @@ pub enum ErrorKind {
 pub enum PackageError {
     /// `command` names a kind of server that is not known.
     #[error(
-        "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a \
-         server published as a Python package"
+        "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a server published as a \
+         Python package; `python3` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
+         `source_dir` names and write its path there, such as `./server`"
     )]
     UnsupportedCommand { command: String },
 
@@ -192,13 +193,26 @@ pub enum PackageError {
         architecture: Architecture,
     },
 
+    /// A program or library of the user's own is for another processor.
+    #[error(
+        "`{file}` is built for {found}, but the function's architecture is {architecture}. Build it for {architecture}, leave it out with \
+         `source_excludes`, or set `architecture`"
+    )]
+    WrongMachine {
+        attribute: Attribute,
+        file: String,
+        found: String,
+        architecture: Architecture,
+    },
+
     /// Over one of Lambda's limits for zip functions.
     #[error(
-        "the package of `{package}` is {actual} bytes {measure}, over Lambda's limit of {limit} bytes for a zip function. Largest \
-         distributions (unzipped bytes): {largest}. Ways out: {ways_out}"
+        "the package of `{package}` is {actual} bytes {measure}, over Lambda's limit of {limit} bytes for a zip function. The largest in it \
+         (unzipped bytes): {largest}. Ways out: {ways_out}"
     )]
     TooLarge {
         package: String,
+        attribute: Attribute,
         measure: &'static str,
         actual: u64,
         limit: u64,
@@ -241,7 +255,9 @@ impl PackageError {
             | Self::PackageNotFound { .. }
             | Self::VersionNotFound { .. }
             | Self::Conflict { .. } => ErrorKind::Unresolvable,
-            Self::NoWheel { .. } | Self::WrongArchitecture { .. } => ErrorKind::NoWheel,
+            Self::NoWheel { .. } | Self::WrongArchitecture { .. } | Self::WrongMachine { .. } => {
+                ErrorKind::NoWheel
+            }
             Self::HashMismatch { .. } => ErrorKind::HashMismatch,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Unpackageable { .. } | Self::NotOurZip { .. } | Self::Io { .. } => ErrorKind::Io,
@@ -254,24 +270,31 @@ impl PackageError {
         | Self::VersionNotFound { package, .. }
         | Self::NoWheel { package, .. }) = self
         else {
-            return self.attribute();
+            return self.attribute().map(|attribute| match attribute {
+                Attribute {
+                    name: "args",
+                    index: None,
+                } => source.attribute(),
+                other => other,
+            });
         };
-        source.names(package).or_else(|| self.attribute())
+        source.names(package).or_else(|| Some(source.attribute()))
     }
 
     /// The attribute to point at, where the error is about one.
     pub fn attribute(&self) -> Option<Attribute> {
         match self {
             Self::UnsupportedCommand { .. } => Some(Attribute::whole("command")),
-            Self::Invalid { attribute, .. } => Some(*attribute),
+            Self::Invalid { attribute, .. }
+            | Self::WrongMachine { attribute, .. }
+            | Self::TooLarge { attribute, .. } => Some(*attribute),
             Self::InvalidLock { .. } | Self::HashMismatch { .. } => Some(Attribute::whole("lock")),
             Self::NoEntryPoint { .. }
             | Self::PackageNotFound { .. }
             | Self::VersionNotFound { .. }
             | Self::Conflict { .. }
             | Self::NoWheel { .. }
-            | Self::WrongArchitecture { .. }
-            | Self::TooLarge { .. } => Some(Attribute::whole("args")),
+            | Self::WrongArchitecture { .. } => Some(Attribute::whole("args")),
             _ => None,
         }
     }

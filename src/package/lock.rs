@@ -33,7 +33,11 @@ impl Lock {
     /// [`PackageError::InvalidLock`] when a package that the configuration names is missing, or pinned elsewhere.
     pub fn check(&self, source: &Source) -> Result<(), PackageError> {
         match (self, source) {
-            (Self::Python(lock), Source::Uvx(source)) => lock.check(source),
+            (Self::Python(lock), Source::Uvx(source)) => lock.check(&source.packages),
+            (Self::Python(lock), Source::Custom(source)) => match source.packages() {
+                Some(packages) => lock.check(packages),
+                None => Err(super::custom::nothing_to_lock()),
+            },
         }
     }
 }

@@ -4,18 +4,25 @@
 //! Leaves: [`Source`] (what they mean), [`Lock`] (exact versions and hashes), [`Artifact`] (what Lambda is given).
 //! Refuses: to call AWS, to run a package's build script, and to put anything of the build machine into the zip.
 //!
-//! The path, as the file names read: `source` (`uvx_command`, `runtime`) -> `lock` (`resolve`, `wheel`) ->
-//! `uvx` (`entry_point`) -> `stage` (`elf`) -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints.
+//! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `requirements`) ->
+//! `lock` (`resolve`, `wheel`) -> `python_packages` -> `uvx` (`entry_point`) or `custom` -> `stage` (`elf`) -> `assemble` -> `zip` ->
+//! `digest`. `uv` runs the tool, `uv_report` reads its complaints.
 
 mod architecture;
+mod assemble;
 pub mod bridge;
+mod custom;
 mod digest;
 mod elf;
 mod entry_point;
 mod error;
+mod folder;
 mod lock;
+mod program;
 mod python_lock;
+mod python_packages;
 mod requirement;
+mod requirements;
 mod resolve;
 mod runtime;
 mod source;
@@ -32,6 +39,7 @@ use std::collections::BTreeMap;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use error::{Attribute, ErrorKind, PackageError};
+pub use folder::DEFAULT_EXCLUDES;
 pub use lock::Lock;
 pub use source::{ServerSpec, Source, plan_source};
 pub use tools::{Tool, Tools};
@@ -42,7 +50,8 @@ pub const HANDLER: &str = "mcplambda.handler";
 /// What Lambda is given, and how the server in it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// The deployment package: `mcplambda-bridge`, `site-packages/**`, `mcplambda.lock`. Same inputs, same bytes.
+    /// The deployment package: the bridge as `mcplambda-bridge` or `bootstrap`, `site-packages/**`, `mcplambda.lock`, and the files of the
+    /// server's folder. Same inputs, same bytes.
     pub zip: Vec<u8>,
     /// SHA-256 of `zip` in base64, as Lambda reports it in `CodeSha256`.
     pub code_sha256: String,
@@ -68,11 +77,62 @@ pub struct Artifact {
 /// fits, [`ErrorKind::NoWheel`] when one exists but not for this platform, [`ErrorKind::Tool`] about `uv` itself.
 pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageError> {
     match source {
-        Source::Uvx(source) => resolve::resolve(tools, source).await.map(Lock::Python),
+        Source::Uvx(source) => resolve::resolve(tools, &source.packages)
+            .await
+            .map(Lock::Python),
+        Source::Custom(source) => match source.packages() {
+            Some(packages) => resolve::resolve(tools, packages).await.map(Lock::Python),
+            None => Err(custom::nothing_to_lock()),
+        },
     }
 }
 
-/// Installs exactly `lock` and returns the package.
+/// Reads the server's folder, where it has one: what [`Source::content_hash`], [`Source::is_locked`] and [`Source::identity`] say
+/// follows from it. Anything else is returned as it is.
+///
+/// # Errors
+///
+/// [`ErrorKind::Input`] about the folder and what is in it, [`ErrorKind::NoWheel`] for programs for another machine,
+/// [`ErrorKind::TooLarge`], and [`ErrorKind::Io`].
+pub async fn open(source: Source) -> Result<Source, PackageError> {
+    match source {
+        Source::Custom(source) => {
+            in_background(source, |source| source.open().map(Source::Custom)).await
+        }
+        other => Ok(other),
+    }
+}
+
+/// [`open`] with the files of a package that was built from `source`, which may be gone or changed since.
+///
+/// # Errors
+///
+/// As [`open`], and [`PackageError::NotOurZip`].
+pub async fn open_package(source: Source, zip: Vec<u8>) -> Result<Source, PackageError> {
+    match source {
+        Source::Custom(source) => {
+            in_background(source, move |source| {
+                source.opened_as(&zip).map(Source::Custom)
+            })
+            .await
+        }
+        other => Ok(other),
+    }
+}
+
+/// Runs `work`, which reads files or computes for long, where it keeps nobody from being answered.
+pub(crate) async fn in_background<S: Send + 'static, T: Send + 'static>(
+    subject: S,
+    work: impl FnOnce(&S) -> Result<T, PackageError> + Send + 'static,
+) -> Result<T, PackageError> {
+    let done = tokio::task::spawn_blocking(move || work(&subject)).await;
+    done.map_err(|error| PackageError::Unpackageable {
+        path: "the package".to_owned(),
+        reason: error.to_string(),
+    })?
+}
+
+/// Installs exactly `lock` and returns the package. A source that is not locked takes none.
 ///
 /// Safe to drop at any moment, like [`resolve`].
 ///
@@ -80,7 +140,11 @@ pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageErro
 ///
 /// As [`resolve`]; further [`ErrorKind::HashMismatch`], [`ErrorKind::TooLarge`], and [`ErrorKind::Input`] when the
 /// lock does not belong to `source` or the package does not offer the command.
-pub async fn build(tools: &Tools, source: &Source, lock: &Lock) -> Result<Artifact, PackageError> {
+pub async fn build(
+    tools: &Tools,
+    source: &Source,
+    lock: impl Into<Option<&Lock>>,
+) -> Result<Artifact, PackageError> {
     let architecture = source.architecture();
     let bridge = bridge::binary(architecture).ok_or(PackageError::NoBridge { architecture })?;
     build_around(bridge, tools, source, lock).await
@@ -95,11 +159,27 @@ pub async fn build_around(
     bridge: &[u8],
     tools: &Tools,
     source: &Source,
-    lock: &Lock,
+    lock: impl Into<Option<&Lock>>,
 ) -> Result<Artifact, PackageError> {
-    lock.check(source)?;
+    let lock = lock.into();
+    if let Some(lock) = lock {
+        lock.check(source)?;
+    }
     match (source, lock) {
-        (Source::Uvx(source), Lock::Python(lock)) => uvx::build(tools, source, lock, bridge).await,
+        (Source::Uvx(source), Some(Lock::Python(lock))) => {
+            uvx::build(tools, source, lock, bridge).await
+        }
+        (Source::Uvx(_), None) => Err(no_lock()),
+        (Source::Custom(source), None) => custom::build(tools, source, None, bridge).await,
+        (Source::Custom(source), Some(Lock::Python(lock))) => {
+            custom::build(tools, source, Some(lock), bridge).await
+        }
+    }
+}
+
+pub(crate) fn no_lock() -> PackageError {
+    PackageError::InvalidLock {
+        reason: "it is missing, and packages are installed from one only".to_owned(),
     }
 }
 

@@ -9,8 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::PackageError;
+use super::python_packages::PythonPackages;
 use super::requirement::{normalise, same_release};
-use super::uvx::UvxSource;
 
 /// Exact versions and hashes, sorted by name. Its text is pip's requirements format, one line each:
 /// `name==version --hash=sha256:<64 hex digits>`.
@@ -51,13 +51,13 @@ impl PythonLock {
         Some(line)
     }
 
-    /// Whether this lock was made for `source`, as far as can be told without asking an index.
+    /// Whether this lock was made for `packages`, as far as can be told without asking an index.
     ///
     /// # Errors
     ///
     /// [`PackageError::InvalidLock`] when a package that the configuration names is missing, or pinned elsewhere.
-    pub(crate) fn check(&self, source: &UvxSource) -> Result<(), PackageError> {
-        for requirement in &source.requirements {
+    pub(crate) fn check(&self, packages: &PythonPackages) -> Result<(), PackageError> {
+        for requirement in &packages.requirements {
             let (name, at) = (&requirement.name, requirement.attribute);
             let Some(pin) = self.pins.get(name) else {
                 // A requirement with a marker may rightly be absent.
@@ -130,7 +130,7 @@ impl FromStr for PythonLock {
 }
 
 /// pip's rule: `#` begins a comment at the start of a line or after white space.
-fn strip_comment(line: &str) -> &str {
+pub(crate) fn strip_comment(line: &str) -> &str {
     let mut previous_is_space = true;
     for (at, c) in line.char_indices() {
         if c == '#' && previous_is_space {

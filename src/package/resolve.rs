@@ -1,4 +1,4 @@
-//! A source in, the lock of the newest versions that satisfy it out: `uv` decides versions, this file picks the wheel of each
+//! Requirements in, the lock of the newest versions that satisfy it out: `uv` decides versions, this file picks the wheel of each
 //! version that runs on the function and keeps its hash alone.
 //!
 //! Refuses source distributions: nothing is built, because what is built here would not run there.
@@ -8,25 +8,89 @@ use std::ffi::OsStr;
 
 use serde::Deserialize;
 
+use super::error::Attribute;
 use super::python_lock::{Pin, PythonLock};
+use super::python_packages::PythonPackages;
 use super::requirement::normalise;
+use super::requirements;
 use super::runtime::PythonRuntime;
 use super::tools::Tool;
 use super::uv::{self, Complaint, Failure, Step};
 use super::uv_report::{Finding, Report, name_of};
-use super::uvx::UvxSource;
 use super::{Architecture, PackageError, Tools, wheel};
 
 /// See [`super::resolve`].
-pub(crate) async fn resolve(tools: &Tools, source: &UvxSource) -> Result<PythonLock, PackageError> {
-    let input: String = source
+pub(crate) async fn resolve(
+    tools: &Tools,
+    packages: &PythonPackages,
+) -> Result<PythonLock, PackageError> {
+    if packages
+        .project
+        .as_ref()
+        .is_some_and(|project| project.uv_lock)
+    {
+        let (packages, options) = exported(tools, packages).await?;
+        return resolve_named(tools, &packages, options).await;
+    }
+    resolve_named(tools, packages, Vec::new()).await
+}
+
+/// What `uv.lock` says for all platforms, as requirements; with the options that keep it as it is.
+async fn exported(
+    tools: &Tools,
+    packages: &PythonPackages,
+) -> Result<(PythonPackages, Vec<String>), PackageError> {
+    let arguments = [
+        "export",
+        "--frozen",
+        "--no-default-groups",
+        "--no-emit-project",
+        "--no-header",
+        "--no-annotate",
+    ];
+    let mut arguments: Vec<String> = arguments.map(Into::into).into();
+    arguments.extend(packages.place_options());
+    let text = match uv::run(tools, Step::Resolve, &arguments, "").await {
+        Ok(text) => text,
+        Err(Failure::Unusable(error)) => return Err(error),
+        Err(Failure::Complaint(complaint)) => {
+            let report = Report::read(&complaint.0);
+            return Err(match unusable(tools, packages, &report) {
+                Some(error) => error,
+                None => PackageError::Invalid {
+                    attribute: Attribute::whole("source_dir"),
+                    reason: format!("`uv` cannot read `uv.lock` in it:\n{}", report.text()),
+                },
+            });
+        }
+    };
+    let named = requirements::exported(&text)?;
+    // The lock holds all that its own packages need; what is asked for besides may need more.
+    let options = match packages.requirements.is_empty() {
+        true => vec!["--no-deps".to_owned()],
+        false => Vec::new(),
+    };
+    let mut packages = packages.clone();
+    packages.requirements.splice(0..0, named.requirements);
+    if let Some(project) = &mut packages.project {
+        project.hashes = named.hashes;
+    }
+    Ok((packages, options))
+}
+
+async fn resolve_named(
+    tools: &Tools,
+    packages: &PythonPackages,
+    mut options: Vec<String>,
+) -> Result<PythonLock, PackageError> {
+    let input: String = packages
         .requirements
         .iter()
         .map(|requirement| format!("{}\n", requirement.text))
         .collect();
-    let mut options = source.uvx.resolver_options.clone();
-    if !stays_offline(tools, source) {
-        for latest in source
+    options.extend(packages.resolver_options.iter().cloned());
+    if !stays_offline(tools, packages) {
+        for latest in packages
             .requirements
             .iter()
             .filter(|requirement| requirement.latest)
@@ -36,24 +100,24 @@ pub(crate) async fn resolve(tools: &Tools, source: &UvxSource) -> Result<PythonL
     }
     match compile(
         tools,
-        source,
-        source.python.platform(source.architecture),
-        source.python,
+        packages,
+        packages.python.platform(packages.architecture),
+        packages.python,
         &options,
         &input,
     )
     .await
     {
-        Ok(text) => read_lock(&text, source),
+        Ok(text) => read_lock(&text, packages),
         Err(Failure::Unusable(error)) => Err(error),
-        Err(Failure::Complaint(complaint)) => Err(explain(tools, source, complaint).await),
+        Err(Failure::Complaint(complaint)) => Err(explain(tools, packages, complaint).await),
     }
 }
 
 /// One run of `uv pip compile`; `options` besides the index's.
 async fn compile(
     tools: &Tools,
-    source: &UvxSource,
+    packages: &PythonPackages,
     platform: String,
     python: PythonRuntime,
     options: &[String],
@@ -79,16 +143,17 @@ async fn compile(
         .map(Into::into),
     );
     arguments.extend([python.version(), "--python-platform".to_owned(), platform]);
-    arguments.extend_from_slice(&source.uvx.index_options);
+    arguments.extend(packages.place_options());
     arguments.extend_from_slice(options);
-    uv::run(tools, Step::Resolve, &arguments, input).await
+    // The requirements first, so that a position among them that `uv` complains about can be found.
+    let input = format!("{input}{}", packages.index_lines());
+    uv::run(tools, Step::Resolve, &arguments, &input).await
 }
 
-fn stays_offline(tools: &Tools, source: &UvxSource) -> bool {
+fn stays_offline(tools: &Tools, packages: &PythonPackages) -> bool {
     let variable = tools.environment.get(OsStr::new("UV_OFFLINE"));
     variable.is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
-        || source
-            .uvx
+        || packages
             .index_options
             .iter()
             .any(|option| option == "--offline")
@@ -131,7 +196,7 @@ impl Wheel {
     }
 }
 
-fn read_lock(text: &str, source: &UvxSource) -> Result<PythonLock, PackageError> {
+fn read_lock(text: &str, packages: &PythonPackages) -> Result<PythonLock, PackageError> {
     let unreadable = |output: String| PackageError::ToolFailed {
         tool: Tool::Uv,
         action: "resolve the packages",
@@ -145,9 +210,18 @@ fn read_lock(text: &str, source: &UvxSource) -> Result<PythonLock, PackageError>
         let version = version.ok_or_else(|| {
             unreadable(format!("its lock gives no version of `{}`", package.name))
         })?;
+        let hashes = packages.hashes(&package.name);
         let ranked = package.wheels.iter().filter_map(|candidate| {
+            let hash = candidate.hashes.get("sha256");
+            if hashes.is_some_and(|hashes| hash.is_none_or(|hash| !hashes.contains(hash))) {
+                return None;
+            }
             Some((
-                wheel::rank(candidate.file_name()?, source.python, source.architecture)?,
+                wheel::rank(
+                    candidate.file_name()?,
+                    packages.python,
+                    packages.architecture,
+                )?,
                 candidate,
             ))
         });
@@ -159,10 +233,21 @@ fn read_lock(text: &str, source: &UvxSource) -> Result<PythonLock, PackageError>
             }
         }
         let Some((_, chosen)) = chosen else {
+            if hashes.is_some() {
+                return Err(PackageError::Invalid {
+                    attribute: Attribute::whole("source_dir"),
+                    reason: format!(
+                        "none of the hashes that are locked in it for `{}` {version} is that of a wheel which the index has for {}. Lock it anew \
+                         for this platform, and from this index",
+                        package.name,
+                        packages.target()
+                    ),
+                });
+            }
             return Err(unreadable(format!(
                 "its lock gives no wheel of `{}` {version} for {}",
                 package.name,
-                target(source)
+                packages.target()
             )));
         };
         let hash = chosen.hashes.get("sha256").ok_or_else(|| {
@@ -182,30 +267,26 @@ fn read_lock(text: &str, source: &UvxSource) -> Result<PythonLock, PackageError>
     if pins.is_empty() {
         return Err(unreadable(format!(
             "markers exclude every package on {}",
-            target(source)
+            packages.target()
         )));
     }
     Ok(PythonLock::new(pins))
 }
 
-pub(crate) fn target(source: &UvxSource) -> String {
-    format!("{} for {}", source.python.name(), source.architecture)
-}
-
 /// Turns a complaint into an error, asking the index once more where that tells the user what would work.
-async fn explain(tools: &Tools, source: &UvxSource, complaint: Complaint) -> PackageError {
+async fn explain(tools: &Tools, packages: &PythonPackages, complaint: Complaint) -> PackageError {
     let report = Report::read(&complaint.0);
-    if let Some(error) = unusable(tools, source, &report) {
+    if let Some(error) = unusable(tools, packages, &report) {
         return error;
     }
-    match report.classify("resolve the packages", &source.requirements) {
+    match report.classify("resolve the packages", &packages.requirements) {
         Finding::Certain(error) => error,
         Finding::NoVersion {
             package,
             needed_by,
             wanted,
         } => {
-            let newest = newest(tools, source, &package).await;
+            let newest = newest(tools, packages, &package).await;
             PackageError::VersionNotFound {
                 package,
                 needed_by,
@@ -218,11 +299,11 @@ async fn explain(tools: &Tools, source: &UvxSource, complaint: Complaint) -> Pac
             needed_by,
             hints,
         } => {
-            let (available, next_step) = elsewhere(tools, source, &package, hints).await;
+            let (available, next_step) = elsewhere(tools, packages, &package, hints).await;
             PackageError::NoWheel {
                 package,
                 needed_by,
-                target: target(source),
+                target: packages.target(),
                 available,
                 next_step,
             }
@@ -231,7 +312,11 @@ async fn explain(tools: &Tools, source: &UvxSource, complaint: Complaint) -> Pac
 }
 
 /// Complaints about `uv` and its options rather than about packages.
-pub(crate) fn unusable(tools: &Tools, source: &UvxSource, report: &Report) -> Option<PackageError> {
+pub(crate) fn unusable(
+    tools: &Tools,
+    packages: &PythonPackages,
+    report: &Report,
+) -> Option<PackageError> {
     if report.lacks_interpreter() {
         return Some(PackageError::ToolUnusable {
             tool: Tool::Uv,
@@ -243,11 +328,10 @@ pub(crate) fn unusable(tools: &Tools, source: &UvxSource, report: &Report) -> Op
         });
     }
     let said = report.misunderstood()?;
-    let options = source
-        .uvx
+    let options = packages
         .index_options
         .iter()
-        .chain(&source.uvx.resolver_options);
+        .chain(&packages.resolver_options);
     let by_user = options
         .map(|option| option.split('=').next().unwrap_or(option))
         .any(|option| said.contains(option));
@@ -267,14 +351,14 @@ pub(crate) fn unusable(tools: &Tools, source: &UvxSource, report: &Report) -> Op
 }
 
 /// `; the newest that runs on … is 1.2` or nothing.
-async fn newest(tools: &Tools, source: &UvxSource, package: &str) -> String {
-    let platform = source.python.platform(source.architecture);
+async fn newest(tools: &Tools, packages: &PythonPackages, package: &str) -> String {
+    let platform = packages.python.platform(packages.architecture);
     let options = ["--no-deps".to_owned()];
     let Ok(text) = compile(
         tools,
-        source,
+        packages,
         platform,
-        source.python,
+        packages.python,
         &options,
         &format!("{package}\n"),
     )
@@ -282,8 +366,11 @@ async fn newest(tools: &Tools, source: &UvxSource, package: &str) -> String {
     else {
         return String::new();
     };
-    match read_lock(&text, source).map(|lock| lock.versions().remove(&normalise(package))) {
-        Ok(Some(version)) => format!("; the newest that runs on {} is {version}", target(source)),
+    match read_lock(&text, packages).map(|lock| lock.versions().remove(&normalise(package))) {
+        Ok(Some(version)) => format!(
+            "; the newest that runs on {} is {version}",
+            packages.target()
+        ),
         _ => String::new(),
     }
 }
@@ -291,7 +378,7 @@ async fn newest(tools: &Tools, source: &UvxSource, package: &str) -> String {
 /// Where `package` would have a wheel, and what to do about it.
 async fn elsewhere(
     tools: &Tools,
-    source: &UvxSource,
+    packages: &PythonPackages,
     package: &str,
     hints: Vec<String>,
 ) -> (String, String) {
@@ -302,9 +389,9 @@ async fn elsewhere(
         let known: Vec<_> = hints.iter().cloned().chain([found]).collect();
         known.join("; ")
     };
-    for python in source.python.others() {
-        let platform = python.platform(source.architecture);
-        if compile(tools, source, platform, python, &options, &input)
+    for python in packages.python.others() {
+        let platform = python.platform(packages.architecture);
+        if compile(tools, packages, platform, python, &options, &input)
             .await
             .is_ok()
         {
@@ -317,15 +404,15 @@ async fn elsewhere(
             );
         }
     }
-    let other = match source.architecture {
+    let other = match packages.architecture {
         Architecture::X86_64 => Architecture::Arm64,
         Architecture::Arm64 => Architecture::X86_64,
     };
     if compile(
         tools,
-        source,
-        source.python.platform(other),
-        source.python,
+        packages,
+        packages.python.platform(other),
+        packages.python,
         &options,
         &input,
     )
@@ -342,9 +429,9 @@ async fn elsewhere(
     for (platform, system) in [("windows", "Windows"), ("macos", "macOS")] {
         if compile(
             tools,
-            source,
+            packages,
             platform.to_owned(),
-            source.python,
+            packages.python,
             &options,
             &input,
         )

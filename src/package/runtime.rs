@@ -59,6 +59,31 @@ impl PythonRuntime {
         format!("{machine}-manylinux_2_{}", self.glibc)
     }
 
+    /// Whether version specifiers such as `>=3.11,<3.14` allow it. What cannot be read is left to `uv`, which knows the rules.
+    pub(crate) fn satisfies(self, specifiers: &str) -> bool {
+        // Lambda's patch releases are not known here: only the minor version counts.
+        let minor_only = |part: &str| {
+            let part = part.trim();
+            let digits = part
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(part.len());
+            let (operator, version) = part.split_at(digits);
+            let version: Vec<_> = version.trim_end_matches(".*").split('.').take(2).collect();
+            let strict = version.len() == 2
+                && part[digits..].trim_end_matches(".*").matches('.').count() == 2;
+            // `>3.12.1` and `<3.12.9` leave room in 3.12.
+            let operator = match (operator.trim(), strict) {
+                (">", true) => ">=",
+                ("<", true) => "<=",
+                ("!=", true) => return None,
+                (other, _) => other,
+            };
+            Some(format!("{operator}{}", version.join(".")))
+        };
+        let parts: Vec<_> = specifiers.split(',').filter_map(minor_only).collect();
+        parse_request(&parts.join(","), 0).map_or(true, |request| request.allows(self.minor))
+    }
+
     /// The other runtimes, newest first.
     pub(crate) fn others(self) -> impl Iterator<Item = Self> {
         RUNTIMES
@@ -124,6 +149,34 @@ pub(crate) fn choose(
             ),
         }),
         _ => Ok(chosen),
+    }
+}
+
+/// The runtime that `runtime` names, else the one of a command such as `python3.12`, else the default. `minor` is that of `command`.
+pub(crate) fn choose_for_command(
+    runtime: Option<&str>,
+    minor: Option<u8>,
+    command: &str,
+) -> Result<PythonRuntime, PackageError> {
+    let Some(minor) = minor else {
+        return choose(runtime, None);
+    };
+    let asked = RUNTIMES.into_iter().find(|known| known.minor == minor);
+    let asked = asked.ok_or_else(|| PackageError::Invalid {
+        attribute: Attribute::whole("command"),
+        reason: format!(
+            "Lambda has no runtime for `{command}`; it offers {}",
+            offered()
+        ),
+    })?;
+    match runtime {
+        Some(name) if choose(runtime, None)? != asked => Err(PackageError::Invalid {
+            attribute: Attribute::whole("runtime"),
+            reason: format!(
+                "`{name}` contradicts `{command}` (command); remove it or make them agree"
+            ),
+        }),
+        _ => Ok(asked),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The user's words in, what they mean out. Pure: reads no file, asks no network. Refuses kinds of servers that cannot be
 //! packaged and everything that the kind's own parser refuses.
 
+use super::custom::CustomSource;
 use super::error::Attribute;
 use super::uvx::UvxSource;
 use super::{Architecture, PackageError};
@@ -8,7 +9,7 @@ use super::{Architecture, PackageError};
 /// The user's words, as the configuration holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpec {
-    /// `uvx`, or `uv` with `args` beginning `tool run`.
+    /// `uvx`, or `uv` with `args` beginning `tool run`; `python3`, or any program.
     pub command: String,
     pub args: Vec<String>,
     /// Packages installed besides the server's own, in the notation of the command's package manager: `httpx<1`.
@@ -16,6 +17,14 @@ pub struct ServerSpec {
     /// Lambda's runtime identifier when given: `python3.13`.
     pub runtime: Option<String>,
     pub architecture: Architecture,
+    /// The server's working directory, relative to the package unless absolute.
+    pub cwd: Option<String>,
+    /// A folder of this machine with the server's own files, relative to this process's working directory unless absolute.
+    pub source_dir: Option<String>,
+    /// What of it is left out, in the syntax of gitignore.
+    pub source_excludes: Vec<String>,
+    /// Whether the function has layers, which may bring programs.
+    pub layered: bool,
 }
 
 /// What a [`ServerSpec`] means: what to install, for which runtime, and what to start.
@@ -24,27 +33,32 @@ pub struct ServerSpec {
 pub enum Source {
     /// A server published as a Python package.
     Uvx(UvxSource),
+    /// A server that any command starts, with files of its own or without.
+    Custom(CustomSource),
 }
 
 impl Source {
     /// Lambda's runtime identifier: the one given, else what the command line asks for, else the default for the kind.
     pub fn runtime(&self) -> String {
         match self {
-            Self::Uvx(source) => source.python.name(),
+            Self::Uvx(source) => source.packages.python.name(),
+            Self::Custom(source) => source.runtime(),
         }
     }
 
     /// Processor of the function.
     pub fn architecture(&self) -> Architecture {
         match self {
-            Self::Uvx(source) => source.architecture,
+            Self::Uvx(source) => source.packages.architecture,
+            Self::Custom(source) => source.architecture,
         }
     }
 
-    /// What follows the package on the command line: the server's own arguments.
+    /// What follows the package or the program on the command line: the server's own arguments.
     pub fn server_args(&self) -> &[String] {
         match self {
             Self::Uvx(source) => &source.uvx.server_args,
+            Self::Custom(source) => source.args(),
         }
     }
 
@@ -52,6 +66,7 @@ impl Source {
     pub fn package(&self) -> &str {
         match self {
             Self::Uvx(source) => &source.uvx.package,
+            Self::Custom(source) => source.name(),
         }
     }
 
@@ -60,13 +75,40 @@ impl Source {
     pub fn identity(&self) -> String {
         match self {
             Self::Uvx(source) => source.identity(),
+            Self::Custom(source) => source.identity(),
+        }
+    }
+
+    /// SHA-256 over the files of the server's own folder; `None` without one, and before [`super::open`].
+    pub fn content_hash(&self) -> Option<&str> {
+        match self {
+            Self::Uvx(_) => None,
+            Self::Custom(source) => source.content_hash(),
+        }
+    }
+
+    /// Whether anything is installed from a package index, and so whether there is a lock. A folder may ask for packages: not known
+    /// before [`super::open`].
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Uvx(_) => true,
+            Self::Custom(source) => source.packages().is_some(),
+        }
+    }
+
+    /// Where to point for an error about the packages together.
+    pub(crate) fn attribute(&self) -> Attribute {
+        match self {
+            Self::Uvx(_) => Attribute::whole("args"),
+            Self::Custom(source) => source.attribute(),
         }
     }
 
     /// The element of the configuration that names `package`.
     pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
         match self {
-            Self::Uvx(source) => source.names(package),
+            Self::Uvx(source) => source.packages.names(package),
+            Self::Custom(source) => source.packages()?.names(package),
         }
     }
 }
@@ -78,21 +120,43 @@ impl Source {
 /// [`ErrorKind::Input`](super::ErrorKind::Input), pointing at the attribute and element.
 pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
     match program(&spec.command) {
-        "uvx" => UvxSource::plan(spec, 0).map(Source::Uvx),
+        "uvx" => {
+            no_folder(spec)?;
+            UvxSource::plan(spec, 0).map(Source::Uvx)
+        }
         "uv" => match spec.args.as_slice() {
             [tool, run, ..] if tool == "tool" && run == "run" => {
+                no_folder(spec)?;
                 UvxSource::plan(spec, 2).map(Source::Uvx)
             }
             _ => Err(PackageError::Invalid {
                 attribute: Attribute::whole("args"),
-                reason: "of `uv`, only `uv tool run` starts a published server; write command = \"uvx\" and the package"
+                reason: "of `uv`, only `uv tool run` starts a published server; write command = \"uvx\" and the package, or, for a server of your \
+                         own, command = \"python3\", the script in `args` and its folder as `source_dir`"
                     .to_owned(),
             }),
         },
-        _ => Err(PackageError::UnsupportedCommand {
+        "npx" | "docker" => Err(PackageError::UnsupportedCommand {
             command: spec.command.clone(),
         }),
+        _ => CustomSource::plan(spec).map(Source::Custom),
     }
+}
+
+/// A published server brings its files itself.
+fn no_folder(spec: &ServerSpec) -> Result<(), PackageError> {
+    let attribute = match (&spec.source_dir, spec.source_excludes.as_slice()) {
+        (Some(_), _) => "source_dir",
+        (None, [_, ..]) => "source_excludes",
+        (None, []) => return Ok(()),
+    };
+    Err(PackageError::Invalid {
+        attribute: Attribute::whole(attribute),
+        reason: format!(
+            "`{}` runs a published package and sees no other files; start a server of your own with `python3` or its program as `command`",
+            spec.command
+        ),
+    })
 }
 
 /// The program's name without its directory: READMEs show both `uvx` and `/opt/homebrew/bin/uvx`.

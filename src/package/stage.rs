@@ -8,14 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::entry_point::{self, Offer};
 use super::requirement::normalise;
 use super::{Architecture, PackageError, elf};
 
 /// Where a file's bytes are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
     File(PathBuf),
+    /// A file that others may change, as it was when it was first read.
+    Seen {
+        path: PathBuf,
+        sha256: [u8; 32],
+    },
     Bytes(Vec<u8>),
 }
 
@@ -23,13 +30,24 @@ impl Content {
     pub(crate) fn read(&self) -> Result<Vec<u8>, PackageError> {
         match self {
             Self::File(path) => std::fs::read(path).map_err(|error| io("read", path, error)),
+            Self::Seen { path, sha256 } => {
+                let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
+                let found: [u8; 32] = Sha256::digest(&bytes).into();
+                match found == *sha256 {
+                    true => Ok(bytes),
+                    false => Err(PackageError::Unpackageable {
+                        path: path.display().to_string(),
+                        reason: "it was changed while it was being packaged; apply again once nothing writes to it".to_owned(),
+                    }),
+                }
+            }
             Self::Bytes(bytes) => Ok(bytes.clone()),
         }
     }
 
-    fn size(&self) -> Result<u64, PackageError> {
+    pub(crate) fn size(&self) -> Result<u64, PackageError> {
         match self {
-            Self::File(path) => Ok(path
+            Self::File(path) | Self::Seen { path, .. } => Ok(path
                 .metadata()
                 .map_err(|error| io("read", path, error))?
                 .len()),
@@ -40,7 +58,7 @@ impl Content {
     /// The first bytes, up to `count`.
     fn head(&self, count: usize) -> Result<Vec<u8>, PackageError> {
         match self {
-            Self::File(path) => {
+            Self::File(path) | Self::Seen { path, .. } => {
                 let file = std::fs::File::open(path).map_err(|error| io("read", path, error))?;
                 let mut head = Vec::with_capacity(count);
                 file.take(count as u64)
@@ -231,11 +249,6 @@ impl Stage {
         })
     }
 
-    /// Bytes of all files.
-    pub(crate) fn total_size(&self) -> Result<u64, PackageError> {
-        self.files.values().map(Content::size).sum()
-    }
-
     /// Bytes of each distribution's files.
     pub(crate) fn sizes(&self) -> Result<BTreeMap<String, u64>, PackageError> {
         let mut sizes = BTreeMap::new();
@@ -407,7 +420,7 @@ fn relocatable(content: Content) -> Result<Content, PackageError> {
     Ok(content)
 }
 
-fn names_a_processor(path: &str) -> bool {
+pub(crate) fn names_a_processor(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     [
         "x86",

@@ -113,6 +113,11 @@ impl Report {
         }
     }
 
+    /// All that `uv` said, without warnings.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// `action` completes "`uv` failed to …"; `sent` is what was written to `uv`, in order.
     pub(crate) fn classify(self, action: &'static str, sent: &[Requirement]) -> Finding {
         if UNREACHABLE.iter().any(|phrase| self.has(phrase)) {

@@ -4,33 +4,21 @@
 //! Refuses a lock that belongs to another configuration, wheels with other bytes than locked, and everything that the
 //! stage and the zip refuse.
 
-use std::path::Path;
-
-use tempfile::TempDir;
-
+use super::assemble::{Parts, Subject};
 use super::error::Attribute;
 use super::python_lock::PythonLock;
-use super::requirement::{Requirement, normalise};
-use super::resolve::{target, unusable};
-use super::runtime::{self, PythonRuntime};
-use super::stage::{Content, Stage};
-use super::tools::Tool;
-use super::uv::{self, Failure, Step};
-use super::uv_report::{Finding, Report, name_of};
+use super::python_packages::{self, Installed, PythonPackages};
+use super::requirement::Requirement;
+use super::runtime;
 use super::uvx_command::UvxCommand;
-use super::zip::{self, Limits, Measure};
-use super::{
-    Architecture, Artifact, HANDLER, PackageError, ServerSpec, Tools, digest, entry_point,
-};
+use super::{Artifact, PackageError, ServerSpec, Tools, assemble, entry_point, zip};
 
 /// A server published as a Python package: what to install, for which runtime, and what to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UvxSource {
     pub(crate) uvx: UvxCommand,
     /// The server's package, each `--with`, each of `packages`.
-    pub(crate) requirements: Vec<Requirement>,
-    pub(crate) python: PythonRuntime,
-    pub(crate) architecture: Architecture,
+    pub(crate) packages: PythonPackages,
 }
 
 impl UvxSource {
@@ -50,34 +38,32 @@ impl UvxSource {
                 Attribute::element("packages", index),
             )?);
         }
-        Ok(Self {
-            uvx,
+        let packages = PythonPackages {
             requirements,
             python,
             architecture: spec.architecture,
-        })
+            index_options: uvx.index_options.clone(),
+            resolver_options: uvx.resolver_options.clone(),
+            project: None,
+        };
+        Ok(Self { uvx, packages })
     }
 
     /// See [`Source::identity`](super::Source::identity).
     pub(crate) fn identity(&self) -> String {
-        let mut lines = vec![format!("uvx {} {}", self.python.name(), self.architecture)];
-        for requirement in &self.requirements {
+        let packages = &self.packages;
+        let mut lines = vec![format!(
+            "uvx {} {}",
+            packages.python.name(),
+            packages.architecture
+        )];
+        for requirement in &packages.requirements {
             let latest = if requirement.latest { "@latest" } else { "" };
             lines.push(format!("{}{latest}", requirement.text));
         }
-        lines.extend(self.uvx.index_options.iter().cloned());
-        lines.extend(self.uvx.resolver_options.iter().cloned());
+        lines.extend(packages.index_options.iter().cloned());
+        lines.extend(packages.resolver_options.iter().cloned());
         lines.join("\n")
-    }
-
-    /// The element of the configuration that names `package`, which may have a version behind it.
-    pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
-        let name = normalise(name_of(package));
-        let named = self
-            .requirements
-            .iter()
-            .find(|requirement| requirement.name == name);
-        named.map(|requirement| requirement.attribute)
     }
 }
 
@@ -88,194 +74,48 @@ pub(crate) async fn build(
     lock: &PythonLock,
     bridge: &[u8],
 ) -> Result<Artifact, PackageError> {
-    let place = tools.temporary_directory();
-    let work = tempfile::Builder::new()
-        .prefix("mcplambda-")
-        .tempdir_in(&place)
-        .map_err(|source| PackageError::Io {
-            action: "make a directory in",
-            path: place,
-            source,
-        })?;
-    let installed = work.path().join("all");
-    install(tools, source, &lock.to_string(), &installed).await?;
-    let mut stage = read_stage(&installed).await?;
-    let winners: std::collections::BTreeSet<String> = stage.contested.values().cloned().collect();
-    for winner in winners {
-        // Two wheels bring one file; installers write them in any order, so the winner is installed once more, alone.
-        let alone = work.path().join(&winner);
-        install(
-            tools,
-            source,
-            &lock.line(&winner).unwrap_or_default(),
-            &alone,
-        )
-        .await?;
-        stage.settle(&winner, &alone)?;
-    }
-    let (source, lock, bridge) = (source.clone(), lock.clone(), bridge.to_vec());
-    let packed = tokio::task::spawn_blocking(move || assemble(work, stage, &source, &lock, bridge));
-    packed.await.map_err(|error| PackageError::Unpackageable {
-        path: "the package".to_owned(),
-        reason: error.to_string(),
-    })?
-}
-
-async fn read_stage(root: &Path) -> Result<Stage, PackageError> {
-    let root = root.to_owned();
-    let read = tokio::task::spawn_blocking(move || Stage::read(&root)).await;
-    read.map_err(|error| PackageError::Unpackageable {
-        path: "the packages".to_owned(),
-        reason: error.to_string(),
-    })?
-}
-
-/// Installs the lines of `lock` into `directory`.
-async fn install(
-    tools: &Tools,
-    source: &UvxSource,
-    lock: &str,
-    directory: &Path,
-) -> Result<(), PackageError> {
-    let mut arguments: Vec<String> = [
-        "pip",
-        "install",
-        "-r",
-        "-",
-        "--no-deps",
-        "--require-hashes",
-        "--verify-hashes",
-    ]
-    .map(Into::into)
-    .into();
-    arguments.extend(
-        [
-            "--only-binary",
-            ":all:",
-            "--no-compile-bytecode",
-            "--link-mode",
-            "copy",
-        ]
-        .map(Into::into),
-    );
-    arguments.extend(["--python-version".to_owned(), source.python.version()]);
-    arguments.extend([
-        "--python-platform".to_owned(),
-        source.python.platform(source.architecture),
-    ]);
-    arguments.extend(["--target".to_owned(), directory.display().to_string()]);
-    arguments.extend_from_slice(&source.uvx.index_options);
-    let complaint = match uv::run(tools, Step::Install, &arguments, lock).await {
-        Ok(_) => return Ok(()),
-        Err(Failure::Unusable(error)) => return Err(error),
-        Err(Failure::Complaint(complaint)) => complaint,
-    };
-    let report = Report::read(&complaint.0);
-    if let Some(error) = unusable(tools, source, &report) {
-        return Err(error);
-    }
-    let locked = |package: &str| format!("`{}` is locked, but ", name_of(package));
-    Err(match report.classify("install the locked packages", &[]) {
-        Finding::Certain(error) => error,
-        Finding::NoVersion {
-            package, wanted, ..
-        } => PackageError::InvalidLock {
-            reason: format!(
-                "{}the index no longer has `{package}{wanted}`. Make the lock anew",
-                locked(&package)
-            ),
-        },
-        Finding::NoWheel { package, hints, .. } => PackageError::InvalidLock {
-            reason: format!(
-                "{}the index has no wheel of `{package}` that runs on {}{}. Make the lock anew for this runtime and architecture",
-                locked(&package),
-                target(source),
-                hints
-                    .iter()
-                    .map(|hint| format!("; {hint}"))
-                    .collect::<String>(),
-            ),
-        },
+    let installed = python_packages::install(tools, &source.packages, lock).await?;
+    let (lock, bridge) = (lock.clone(), bridge.to_vec());
+    super::in_background(source.clone(), move |source| {
+        pack(installed, source, &lock, bridge)
     })
+    .await
 }
 
 /// Stage to artifact. Owns the directory that holds the files, so that it outlives a caller that went away.
-fn assemble(
-    work: TempDir,
-    stage: Stage,
+fn pack(
+    Installed { work, stage }: Installed,
     source: &UvxSource,
     lock: &PythonLock,
     bridge: Vec<u8>,
 ) -> Result<Artifact, PackageError> {
-    let versions = lock.versions();
-    check_installed(&stage, lock)?;
-    stage.check_architecture(source.architecture)?;
     let program = entry_point::choose(&source.uvx, &stage.offers)?;
-    let mut argv =
-        entry_point::command_line(&source.python.name(), &program, stage.has_site_hooks());
+    let mut argv = entry_point::command_line(
+        &source.packages.python.name(),
+        &program,
+        stage.has_site_hooks(),
+    );
     argv.extend(source.uvx.server_args.iter().cloned());
 
     let sizes = stage.sizes()?;
-    let unzipped: u64 = stage.total_size()? + bridge.len() as u64;
-    zip::check_limit(
-        &source.uvx.package,
-        Measure::Unzipped,
-        unzipped,
-        Limits::LAMBDA,
-        &sizes,
-    )?;
-    let mut files = std::collections::BTreeMap::new();
-    for (path, content) in stage.files {
-        files.insert(format!("site-packages/{path}"), content);
-    }
-    files.insert(zip::BRIDGE_NAME.to_owned(), Content::Bytes(bridge));
-    files.insert(
-        zip::LOCK_NAME.to_owned(),
-        Content::Bytes(lock.to_string().into_bytes()),
-    );
-    let packed = zip::pack(&files)?;
-    drop(work);
-    zip::check_limit(
-        &source.uvx.package,
-        Measure::Zipped,
-        packed.zip.len() as u64,
-        Limits::LAMBDA,
-        &sizes,
-    )?;
-    Ok(Artifact {
-        code_sha256: digest::code_sha256(&packed.zip),
-        zip: packed.zip,
-        unzipped_size: packed.unzipped,
+    let files = stage.files.into_iter();
+    let files = files.map(|(path, content)| (format!("{}/{path}", zip::PACKAGES_NAME), content));
+    let artifact = assemble::assemble(Parts {
+        subject: Subject {
+            package: source.uvx.package.clone(),
+            attribute: Attribute::whole("args"),
+            ways_out: "leave out extras and `--with` packages that the server does not need, ask for a smaller release of the largest in \
+                       `packages`, or use a server with fewer dependencies",
+        },
+        files: files.collect(),
+        sizes,
+        bridge,
+        bridge_name: zip::BRIDGE_NAME,
+        lock: Some(lock.to_string()),
         argv,
-        runtime: source.python.name(),
-        handler: HANDLER.to_owned(),
-        versions,
-    })
-}
-
-/// What lies in the stage is what the lock names, no more and no less. That each is the locked one, its hash has shown.
-fn check_installed(stage: &Stage, lock: &PythonLock) -> Result<(), PackageError> {
-    let installed = stage.versions();
-    let missing: Vec<_> = lock
-        .versions()
-        .into_keys()
-        .filter(|name| !installed.contains_key(name))
-        .collect();
-    let extra: Vec<_> = installed
-        .keys()
-        .filter(|name| lock.line(name).is_none())
-        .map(|name| normalise(name))
-        .collect();
-    if missing.is_empty() && extra.is_empty() {
-        return Ok(());
-    }
-    Err(PackageError::ToolFailed {
-        tool: Tool::Uv,
-        action: "install exactly the locked packages",
-        output: format!(
-            "  missing: {}; not locked: {}",
-            missing.join(", "),
-            extra.join(", ")
-        ),
-    })
+        runtime: source.packages.python.name(),
+        versions: lock.versions(),
+    });
+    drop(work);
+    artifact
 }

@@ -9,6 +9,7 @@ use std::io::{Cursor, Read, Write};
 use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
 
+use super::assemble::Subject;
 use super::stage::Content;
 use super::{Lock, PackageError, elf};
 
@@ -34,6 +35,11 @@ impl Limits {
 pub(crate) const LOCK_NAME: &str = "mcplambda.lock";
 /// The bridge's name in the zip: Lambda's runtime is told to start it first.
 pub(crate) const BRIDGE_NAME: &str = "mcplambda-bridge";
+
+/// The bridge's name in the zip where it is the whole runtime: Lambda starts this file.
+pub(crate) const BOOTSTRAP_NAME: &str = "bootstrap";
+/// Where installed Python packages lie.
+pub(crate) const PACKAGES_NAME: &str = "site-packages";
 
 /// Deflate's usual level: higher ones take twice the time for one part in a hundred.
 const LEVEL: i64 = 6;
@@ -83,9 +89,9 @@ fn unpackable(path: &str, error: &std::io::Error) -> PackageError {
     }
 }
 
-/// Checks one of the limits; `sizes` are the bytes of each distribution, unzipped.
+/// Checks one of the limits; `sizes` are the unzipped bytes of each part that a user could leave out.
 pub(crate) fn check_limit(
-    package: &str,
+    subject: &Subject,
     measure: Measure,
     actual: u64,
     limits: Limits,
@@ -99,13 +105,13 @@ pub(crate) fn check_limit(
         return Ok(());
     }
     Err(PackageError::TooLarge {
-        package: package.to_owned(),
+        package: subject.package.clone(),
+        attribute: subject.attribute,
         measure,
         actual,
         limit,
         largest: largest_first(sizes),
-        ways_out: "leave out extras and `--with` packages that the server does not need, ask for a smaller release of the \
-                   largest in `packages`, or use a server with fewer dependencies",
+        ways_out: subject.ways_out,
     })
 }
 
@@ -128,6 +134,39 @@ fn largest_first(sizes: &BTreeMap<String, u64>) -> String {
     list.join(", ")
 }
 
+/// Every file of a package with its bytes.
+pub(crate) fn read_all(zip: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, PackageError> {
+    let unreadable = |error: std::io::Error| PackageError::NotOurZip {
+        reason: format!("its zip cannot be read: {error}"),
+    };
+    let mut archive =
+        ZipArchive::new(Cursor::new(zip)).map_err(|error| unreadable(error.into()))?;
+    let mut files = BTreeMap::new();
+    let mut left = Limits::LAMBDA.unzipped;
+    for index in 0..archive.len() {
+        let mut file = archive
+            .by_index(index)
+            .map_err(|error| unreadable(error.into()))?;
+        if file.is_dir() {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        // What Lambda has accepted is no larger than its limit, whatever the directory of the zip says.
+        let read = file.by_ref().take(left + 1).read_to_end(&mut bytes);
+        read.map_err(unreadable)?;
+        left = left
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| PackageError::NotOurZip {
+                reason: "its files are larger than Lambda allows".to_owned(),
+            })?;
+        let name = file
+            .name()
+            .map_err(|error| unreadable(std::io::Error::other(error)))?;
+        files.insert(name.into_owned(), bytes);
+    }
+    Ok(files)
+}
+
 /// See [`super::lock_in_zip`].
 pub(crate) fn read_lock(zip: &[u8]) -> Result<Lock, PackageError> {
     let not_ours = |reason: String| PackageError::NotOurZip { reason };
@@ -148,6 +187,14 @@ pub(crate) fn read_lock(zip: &[u8]) -> Result<Lock, PackageError> {
 mod tests {
     use super::*;
 
+    fn subject() -> Subject {
+        Subject {
+            package: "a".to_owned(),
+            attribute: crate::package::Attribute::whole("args"),
+            ways_out: "use less",
+        }
+    }
+
     #[test]
     fn a_package_over_a_limit_names_its_largest_distributions() {
         let sizes = [
@@ -163,18 +210,17 @@ mod tests {
             zipped: 500,
             unzipped: 1000,
         };
-        assert!(check_limit("a", Measure::Zipped, 500, limits, &sizes).is_ok());
-        assert!(check_limit("a", Measure::Unzipped, 1000, limits, &sizes).is_ok());
-        let error =
-            check_limit("a", Measure::Unzipped, 1433, limits, &sizes).expect_err("over the limit");
+        assert!(check_limit(&subject(), Measure::Zipped, 500, limits, &sizes).is_ok());
+        assert!(check_limit(&subject(), Measure::Unzipped, 1000, limits, &sizes).is_ok());
+        let error = check_limit(&subject(), Measure::Unzipped, 1433, limits, &sizes)
+            .expect_err("over the limit");
         assert_eq!(
             error.to_string(),
-            "the package of `a` is 1433 bytes unzipped, over Lambda's limit of 1000 bytes for a zip function. Largest distributions \
-             (unzipped bytes): b (700), f (700), c (20), a (10), e (2). Ways out: leave out extras and `--with` packages that the \
-             server does not need, ask for a smaller release of the largest in `packages`, or use a server with fewer dependencies"
+            "the package of `a` is 1433 bytes unzipped, over Lambda's limit of 1000 bytes for a zip function. The largest in it \
+             (unzipped bytes): b (700), f (700), c (20), a (10), e (2). Ways out: use less"
         );
-        let error =
-            check_limit("a", Measure::Zipped, 501, limits, &sizes).expect_err("over the limit");
+        let error = check_limit(&subject(), Measure::Zipped, 501, limits, &sizes)
+            .expect_err("over the limit");
         assert!(error.to_string().starts_with(
             "the package of `a` is 501 bytes zipped, over Lambda's limit of 500 bytes"
         ));

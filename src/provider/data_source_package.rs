@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::package::{self, Architecture, ServerSpec};
+use crate::package::{self, Architecture, Lock, ServerSpec};
 use crate::plugin::schema::{Attribute, Schema};
 use crate::plugin::{Attr, DataSource, DataSourceContext, Diagnostics, ValueType, validators};
 
@@ -15,9 +15,12 @@ crate::model! {
         pub(crate) command: String,
         pub(crate) args: Vec<String>,
         pub(crate) packages: Vec<String>,
+        pub(crate) source_dir: String,
+        pub(crate) source_excludes: Vec<String>,
         pub(crate) runtime: String,
         pub(crate) architecture: String,
         pub(crate) id: String,
+        pub(crate) source_hash: String,
         pub(crate) lock: String,
         pub(crate) versions: BTreeMap<String, String>,
     }
@@ -44,6 +47,8 @@ impl DataSource for PackageDataSource {
             .attribute("command", Attribute::string().required().description("As `command` of `mcplambda_server`."))
             .attribute("args", strings().description("As `args` of `mcplambda_server`."))
             .attribute("packages", strings().description("As `packages` of `mcplambda_server`."))
+            .attribute("source_dir", Attribute::string().optional().description("As `source_dir` of `mcplambda_server`."))
+            .attribute("source_excludes", strings().description("As `source_excludes` of `mcplambda_server`."))
             .attribute(
                 "runtime",
                 Attribute::string()
@@ -65,7 +70,16 @@ impl DataSource for PackageDataSource {
                 "lock",
                 Attribute::string()
                     .computed()
-                    .description("Exact versions and hashes, one line a package: `name==version --hash=sha256:…`."),
+                    .description(
+                        "Exact versions and hashes, one line a package: `name==version --hash=sha256:…`. Null where nothing is installed.",
+                    ),
+            )
+            .attribute(
+                "source_hash",
+                Attribute::string().computed().description(
+                    "SHA-256 over names and contents of the files of `source_dir`. Given to `source_hash` of `mcplambda_server`, no other \
+                     files are deployed.",
+                ),
             )
             .attribute(
                 "versions",
@@ -88,16 +102,29 @@ impl DataSource for PackageDataSource {
                 // The schema allows nothing else, and defaults to this.
                 _ => Architecture::X86_64,
             },
+            cwd: None,
+            source_dir: state.source_dir.known().cloned(),
+            source_excludes: state.source_excludes.known().cloned().unwrap_or_default(),
+            layered: false,
         };
         let source = package::plan_source(&spec).map_err(|error| report::package(&error))?;
-        let tools = context.require_data()?.tools();
-        let lock = package::resolve(&tools, &source)
+        let source = package::open(source)
             .await
-            .map_err(|error| report::packaging(&error, &source))?;
+            .map_err(|error| report::package(&error))?;
+        let tools = context.require_data()?.tools();
+        let lock = match source.is_locked() {
+            true => Some(
+                package::resolve(&tools, &source)
+                    .await
+                    .map_err(|error| report::packaging(&error, &source))?,
+            ),
+            false => None,
+        };
         state.runtime = Attr::Known(source.runtime().to_owned());
         state.id = Attr::Known(source.identity());
-        state.versions = Attr::Known(lock.versions());
-        state.lock = Attr::Known(lock.to_string());
+        state.source_hash = Attr::from(source.content_hash().map(str::to_owned));
+        state.versions = Attr::Known(lock.as_ref().map(Lock::versions).unwrap_or_default());
+        state.lock = Attr::from(lock.map(|lock| lock.to_string()));
         Ok(())
     }
 }

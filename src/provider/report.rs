@@ -161,9 +161,33 @@ pub(crate) fn no_bridge(architecture: package::Architecture) -> Diagnostics {
 pub(crate) fn unknown_at_apply() -> Diagnostics {
     Diagnostic::error(
         "Server not known",
-        "`command`, `args`, `packages`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
+        "`command`, `args`, `packages`, `cwd`, `source_dir`, `source_excludes`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
          provider; please report it with the configuration.",
     )
+    .into()
+}
+
+/// The server's own files are not those that were planned.
+pub(crate) fn files_changed(planned: &str, found: &str) -> Diagnostics {
+    Diagnostic::error(
+        "Files changed after the plan",
+        format!(
+            "The files of `source_dir` changed between plan and apply: `source_hash` was {planned} when they were planned, and is {found} now. \
+             Nothing was deployed. Plan again, so that what is reviewed is what runs. If something writes the folder during apply, take \
+             `source_dir` from that resource, so that it is unknown while planning."
+        ),
+    )
+    .at("source_dir")
+    .into()
+}
+
+/// `source_hash` is that of no files.
+pub(crate) fn hash_of_nothing() -> Diagnostics {
+    Diagnostic::error(
+        "Hash without files",
+        "There is no `source_dir` whose files could have this hash. Set `source_dir`, or remove `source_hash`.",
+    )
+    .at("source_hash")
     .into()
 }
 

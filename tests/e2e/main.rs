@@ -11,6 +11,7 @@
 mod harness;
 
 mod create;
+mod custom;
 mod destroy;
 mod drift;
 mod faults;
@@ -18,6 +19,7 @@ mod function_url;
 mod import;
 mod input;
 mod kill;
+mod layers;
 mod lock;
 mod options;
 mod regions;

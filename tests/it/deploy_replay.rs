@@ -251,6 +251,7 @@ pub(crate) fn wanted() -> Wanted {
         timeout: 60,
         ephemeral_storage: 512,
         environment: BTreeMap::from([("SECRET".to_owned(), "hunter2".to_owned())]),
+        layers: Vec::new(),
         vpc: None,
         dead_letter_queue: false,
         reserved_concurrency: None,

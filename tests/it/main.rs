@@ -29,6 +29,7 @@ mod handshake_tls;
 mod layering;
 mod package_bridge;
 mod package_build;
+mod package_folder;
 mod package_lock;
 mod package_pypi;
 mod package_resolve;

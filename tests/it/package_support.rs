@@ -71,6 +71,10 @@ pub(crate) fn spec(args: &[&str]) -> ServerSpec {
         packages: Vec::new(),
         runtime: None,
         architecture: Architecture::X86_64,
+        cwd: None,
+        source_dir: None,
+        source_excludes: Vec::new(),
+        layered: false,
     }
 }
 

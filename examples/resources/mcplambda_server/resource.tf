@@ -67,3 +67,22 @@ resource "mcplambda_server" "git" {
   metrics    = true
   tracing    = "Active"
 }
+
+# A server of your own: a Python script; what its requirements.txt, pyproject.toml or uv.lock asks for is locked and installed.
+resource "mcplambda_server" "orders" {
+  name            = "orders"
+  command         = "python3"
+  args            = ["main.py"]
+  source_dir      = "${path.module}/orders"
+  source_excludes = ["tests/", "*.md"]
+}
+
+# Any program, built for Linux and the function's architecture, with a tool that a layer brings.
+resource "mcplambda_server" "search" {
+  name         = "search"
+  command      = "./bin/search-server"
+  args         = ["--index", "/var/task/index"]
+  source_dir   = "${path.module}/search"
+  architecture = "arm64"
+  layers       = ["arn:aws:lambda:eu-central-1:123456789012:layer:ripgrep:3"]
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::agentcore::discover::{Discovery, discover};
 use crate::deploy::{self, Aws, Deployed, Failed, HookError, Mode, Operation, Published};
-use crate::package::{self, Artifact, Source};
+use crate::package::{self, Artifact, Lock, Source};
 use crate::plugin::{Attr, Change, Context, Diagnostics};
 use crate::provider::clients::Clients;
 use crate::provider::report;
@@ -100,7 +100,7 @@ struct Prepared {
     prior: Option<Server>,
 }
 
-/// Packages what is planned; sets `lock` and `resolved_packages` where they were left open.
+/// Packages what is planned; sets `source_hash`, `lock` and `resolved_packages` where they were left open.
 async fn prepare(
     context: &Context<Clients>,
     change: &Change<Server>,
@@ -112,6 +112,17 @@ async fn prepare(
         Err(SpecError::Package(error)) => return Err(report::package(&error)),
         Err(SpecError::Unknown) => return Err(report::unknown_at_apply()),
     };
+    let source = package::open(source)
+        .await
+        .map_err(|error| report::package(&error))?;
+    let files = Attr::from(source.content_hash().map(str::to_owned));
+    if !server.source_hash.is_unknown() && server.source_hash != files {
+        return Err(report::files_changed(
+            &spec::text(&server.source_hash),
+            &spec::text(&files),
+        ));
+    }
+    server.source_hash = files;
     let remembered = Remembered::read(&context.private);
     let (code, code_sha256, launcher) = match (&server.code_sha256, remembered.launcher) {
         (Attr::Known(sha256), Some(launcher)) => (None, sha256.clone(), launcher),
@@ -131,7 +142,7 @@ async fn prepare(
         .cloned()
         .collect();
     let user = server.env.known().cloned().unwrap_or_default();
-    let environment = environment::compose(&user, &spec::launch(server, argv))
+    let environment = environment::compose(&user, &spec::launch(server, argv), &source.runtime())
         .map_err(|error| report::environment(&error))?;
     let aws = clients
         .for_region(server.region.as_str())
@@ -150,7 +161,7 @@ async fn prepare(
     })
 }
 
-/// Installs the planned lock, or resolves one.
+/// Installs the planned lock, or resolves one where anything is to be installed.
 async fn package(
     clients: &Clients,
     source: &Source,
@@ -158,22 +169,27 @@ async fn package(
 ) -> Result<Artifact, Diagnostics> {
     let tools = clients.tools();
     let lock = match server.lock.as_str() {
-        Some(text) => report::lock(text)?,
+        Some(text) => Some(report::lock(text)?),
+        None if !source.is_locked() => {
+            server.lock = Attr::Null;
+            None
+        }
         None => {
             tracing::info!("resolving the server's packages");
             let lock = package::resolve(&tools, source)
                 .await
                 .map_err(|error| report::packaging(&error, source))?;
             server.lock = Attr::Known(lock.to_string());
-            lock
+            Some(lock)
         }
     };
-    server.resolved_packages = Attr::Known(lock.versions());
+    let versions = lock.as_ref().map(Lock::versions).unwrap_or_default();
     tracing::info!(
-        packages = lock.versions().len(),
-        "installing and packing the server's packages"
+        packages = versions.len(),
+        "packing the server, with the packages that it needs"
     );
-    package::build(&tools, source, &lock)
+    server.resolved_packages = Attr::Known(versions);
+    package::build(&tools, source, lock.as_ref())
         .await
         .map_err(|error| report::packaging(&error, source))
 }

@@ -1,4 +1,4 @@
-//! The function's environment: the user's variables beside the two that start the bridge.
+//! The function's environment: the user's variables beside those that start the bridge.
 //!
 //! In: what the user wrote and how the server is launched. Out: the variables of the function, and from them again what the
 //! user wrote, so that an import needs nothing but the function's name. Refuses: more than Lambda takes.
@@ -29,6 +29,11 @@ pub(crate) struct SourceNote {
     pub(crate) args: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) packages: Vec<String>,
+    /// As [`noted_folder`](super::spec::noted_folder) says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source_dir: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) source_excludes: Vec<String>,
 }
 
 /// How the server is started, and what the configuration said.
@@ -68,7 +73,8 @@ pub(crate) enum EnvironmentError {
     TooLarge { bytes: usize, own: usize },
 }
 
-/// The variables of the function.
+/// The variables of the function. Runtimes that bring no loop of their own (`provided.*`) start the bridge as the package's `bootstrap`,
+/// and take no wrapper.
 ///
 /// # Errors
 ///
@@ -76,6 +82,7 @@ pub(crate) enum EnvironmentError {
 pub(crate) fn compose(
     user: &BTreeMap<String, String>,
     launch: &Launch,
+    runtime: &str,
 ) -> Result<BTreeMap<String, String>, EnvironmentError> {
     let command = ServerCommand {
         cwd: launch.cwd.clone(),
@@ -90,10 +97,10 @@ pub(crate) fn compose(
         source: Some(serde_json::to_value(&launch.note).map_err(EnvironmentError::Note)?),
         argv: launch.argv.clone(),
     };
-    let own = BTreeMap::from([
-        (ENV_SERVER.to_owned(), command.to_json()),
-        (ENV_WRAPPER.to_owned(), WRAPPER.to_owned()),
-    ]);
+    let mut own = BTreeMap::from([(ENV_SERVER.to_owned(), command.to_json())]);
+    if !runtime.starts_with("provided") {
+        own.insert(ENV_WRAPPER.to_owned(), WRAPPER.to_owned());
+    }
     let own_bytes = bytes(&own);
     let mut variables = user.clone();
     variables.extend(own);
@@ -207,6 +214,8 @@ mod tests {
                 command: "uvx".to_owned(),
                 args: vec!["mcp-server-time".to_owned()],
                 packages: vec!["mcp<2".to_owned()],
+                source_dir: Some("./server".to_owned()),
+                source_excludes: vec!["tests/".to_owned()],
             },
         }
     }
@@ -215,10 +224,13 @@ mod tests {
     fn what_was_configured_is_read_back_from_the_function() {
         let user = BTreeMap::from([("KEY".to_owned(), "value".to_owned())]);
         let launch = launch_of(&["python3.13", "-c", "code"]);
-        let variables = compose(&user, &launch).expect("fits");
+        let variables = compose(&user, &launch, "python3.13").expect("fits");
         assert_eq!(user_variables(&variables), user);
         assert_eq!(super::launch(&variables).expect("ours"), launch);
         assert_eq!(variables[ENV_WRAPPER], "/var/task/mcplambda-bridge");
+        let plain = compose(&user, &launch, "provided.al2023").expect("fits");
+        assert_eq!(plain.get(ENV_WRAPPER), None);
+        assert_eq!(plain[ENV_SERVER], variables[ENV_SERVER]);
     }
 
     #[test]
@@ -238,7 +250,7 @@ mod tests {
     #[test]
     fn more_than_lambda_takes_is_refused_with_both_sizes() {
         let user = BTreeMap::from([("K".to_owned(), "v".repeat(4095))]);
-        let error = compose(&user, &launch_of(&["python"]))
+        let error = compose(&user, &launch_of(&["python"]), "python3.13")
             .expect_err("too large")
             .to_string();
         assert!(

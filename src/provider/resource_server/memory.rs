@@ -16,6 +16,8 @@ const CODE: &str = "code_sha256";
 const DRIFT: &str = "drift";
 /// The lock that a plan resolved, for the plans of the same change that follow.
 const PLANNED_LOCK: &str = "planned_lock";
+/// The hash of the files that a plan saw, likewise.
+const PLANNED_FILES: &str = "planned_files";
 
 /// What an earlier operation left.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +50,7 @@ impl Remembered {
     /// Replaces everything that is remembered.
     pub(super) fn write(&self, private: &mut Private) {
         private.remove(PLANNED_LOCK);
+        private.remove(PLANNED_FILES);
         let entries = [
             (SOURCE, self.source.clone().map(Value::from)),
             (LAUNCHER, self.launcher.clone().map(Value::from)),
@@ -80,4 +83,12 @@ pub(super) fn planned_lock(private: &Private) -> Option<String> {
 
 pub(super) fn plan_lock(private: &mut Private, lock: &str) {
     private.set(PLANNED_LOCK, lock);
+}
+
+pub(super) fn planned_files(private: &Private) -> Option<String> {
+    private.get_str(PLANNED_FILES).map(str::to_owned)
+}
+
+pub(super) fn plan_files(private: &mut Private, hash: &str) {
+    private.set(PLANNED_FILES, hash);
 }

@@ -24,6 +24,9 @@ crate::model! {
         pub(crate) region: String,
 
         pub(crate) cwd: String,
+        pub(crate) source_dir: String,
+        pub(crate) source_excludes: Vec<String>,
+        pub(crate) source_hash: String,
         pub(crate) packages: Vec<String>,
         pub(crate) lock: String,
         pub(crate) process_scope: String,
@@ -37,6 +40,7 @@ crate::model! {
         pub(crate) architecture: String,
         pub(crate) runtime: String,
         pub(crate) ephemeral_storage: i32,
+        pub(crate) layers: Vec<String>,
         pub(crate) log_retention_days: i32,
         pub(crate) log_format: String,
         pub(crate) metrics: bool,

@@ -3,6 +3,8 @@
 //! In: configuration, state and private state. Out: the planned model, in which everything that apply could compute
 //! differently is unknown. Refuses: packages that do not resolve. Writes nothing, neither to AWS nor to a file that is planned on.
 
+use std::collections::BTreeMap;
+
 use crate::deploy::names::role_name;
 use crate::package::{self, Lock, Source};
 use crate::plugin::{Attr, Diagnostics, PlanContext};
@@ -26,7 +28,11 @@ macro_rules! differ {
 pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<(), Diagnostics> {
     names(context, planned)?;
     let source = match spec::source(planned, &context.config.runtime) {
-        Ok(source) => Some(source),
+        Ok(source) => Some(
+            package::open(source)
+                .await
+                .map_err(|error| report::package(&error))?,
+        ),
         Err(SpecError::Unknown) => None,
         Err(SpecError::Package(error)) => return Err(report::package(&error)),
     };
@@ -36,6 +42,7 @@ pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<
         });
     }
     bridge_is_there(planned)?;
+    files(context, planned, source.as_ref())?;
     let remembered = Remembered::read(&context.prior_private);
     lock(context, planned, source.as_ref(), &remembered).await?;
     match context.prior.clone() {
@@ -86,6 +93,41 @@ fn bridge_is_there(planned: &Server) -> Result<(), Diagnostics> {
     }
 }
 
+/// Plans `source_hash`: Terraform holds the plan inside apply to it. Where that plan is told what this one saw, or the configuration
+/// says it, the error is one of our own.
+fn files(
+    context: &mut Context,
+    planned: &mut Server,
+    source: Option<&Source>,
+) -> Result<(), Diagnostics> {
+    let found = source.map(Source::content_hash);
+    if context.config.source_hash.is_null() {
+        planned.source_hash = match found {
+            Some(found) => Attr::from(found.map(str::to_owned)),
+            None if planned.source_dir.is_null() => Attr::Null,
+            None => Attr::Unknown,
+        };
+    }
+    let Some(found) = found else {
+        return Ok(());
+    };
+    let given = context.config.source_hash.as_str();
+    let Some(found) = found else {
+        return given.map_or(Ok(()), |_| Err(report::hash_of_nothing()));
+    };
+    let reviewed = context.planned_private.as_ref();
+    let reviewed = reviewed.and_then(memory::planned_files);
+    if let Some(reviewed) = given.or(reviewed.as_deref())
+        && reviewed != found
+    {
+        return Err(report::files_changed(reviewed, found));
+    }
+    if context.store_planned_private {
+        memory::plan_files(&mut context.private, found);
+    }
+    Ok(())
+}
+
 /// Decides `lock` and `resolved_packages`: as configured, as pinned in the state, or left to apply after a trial resolution.
 async fn lock(
     context: &mut Context,
@@ -96,6 +138,7 @@ async fn lock(
     let pinned = context.prior.as_ref().map(|prior| prior.lock.clone());
     planned.lock = match (context.config.lock.clone(), pinned) {
         (configured @ (Attr::Known(_) | Attr::Unknown), _) => configured,
+        (Attr::Null, _) if source.is_some_and(|source| !source.is_locked()) => Attr::Null,
         (Attr::Null, Some(pinned)) if keeps_source(source, remembered) && pinned.is_known() => {
             let upgrade = planned.auto_upgrade.known() == Some(&true)
                 && newer_versions(context, source, &pinned).await;
@@ -112,6 +155,7 @@ async fn lock(
             }
             Attr::Known(lock.versions())
         }
+        None if planned.lock.is_null() => Attr::Known(BTreeMap::new()),
         None => Attr::Unknown,
     };
     Ok(())
@@ -204,6 +248,7 @@ fn outputs_of_update(
     }
     let code = !keeps_source(source, remembered)
         || !same_lock(&prior.lock, &planned.lock)
+        || prior.source_hash != planned.source_hash
         || remembered.code_drifted(prior)
         || planned.runtime != prior.runtime
         || planned.architecture != prior.architecture;
@@ -211,8 +256,9 @@ fn outputs_of_update(
     let configuration = other_role
         || differ!(prior, planned;
         name description command args env secrets secrets_ttl timeout memory dead_letter_queue vpc_config cwd packages process_scope
-        startup_timeout aws_credentials include_tools exclude_tools tool_prefix runtime architecture ephemeral_storage log_format metrics
-        tracing function_name region)
+        source_excludes startup_timeout aws_credentials include_tools exclude_tools tool_prefix runtime architecture ephemeral_storage layers
+        log_format metrics tracing function_name region)
+        || spec::noted_folder(&prior.source_dir) != spec::noted_folder(&planned.source_dir)
         || function_url::answers_otherwise(prior, planned);
     let elsewhere = planned.alias != prior.alias;
     let verify = planned.verify.known() != Some(&false);
@@ -259,7 +305,11 @@ fn outputs_of_update(
         outputs::open(planned);
     }
     // A second plan inside apply may find newer versions; where anything else changes, leaving them open keeps the plans alike.
-    if redeploy && context.config.lock.is_null() && planned.auto_upgrade.known() == Some(&true) {
+    if redeploy
+        && context.config.lock.is_null()
+        && !planned.lock.is_null()
+        && planned.auto_upgrade.known() == Some(&true)
+    {
         planned.lock = Attr::Unknown;
         planned.resolved_packages = Attr::Unknown;
         planned.code_sha256 = Attr::Unknown;
@@ -294,7 +344,7 @@ fn role_changes(context: &Context, planned: &mut Server, prior: &Server) -> bool
 /// Whether two locks install the same; comments and order do not count.
 fn same_lock(a: &Attr<String>, b: &Attr<String>) -> bool {
     let (Some(a), Some(b)) = (a.as_str(), b.as_str()) else {
-        return false;
+        return a.is_null() && b.is_null();
     };
     match (a.parse::<Lock>(), b.parse::<Lock>()) {
         (Ok(a), Ok(b)) => a == b,

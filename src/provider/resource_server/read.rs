@@ -10,7 +10,7 @@ use mcplambda_bridge::launch::ProcessScope;
 use crate::agentcore::discover::discover;
 use crate::deploy::policy;
 use crate::deploy::{self, Aws, DriftKind, Found, FoundRole};
-use crate::package;
+use crate::package::{self, Lock, PackageError};
 use crate::plugin::{Attr, Context, Diagnostics, ImportId};
 use crate::provider::clients::Clients;
 use crate::provider::{download, report};
@@ -122,6 +122,15 @@ fn launched(state: &mut Server, launch: &Launch) {
     state.command = Attr::from(launch.note.command.as_str());
     keep_empty(&mut state.args, &launch.note.args, Vec::is_empty);
     keep_empty(&mut state.packages, &launch.note.packages, Vec::is_empty);
+    if spec::noted_folder(&state.source_dir) != launch.note.source_dir {
+        let relative = launch.note.source_dir.clone();
+        state.source_dir = Attr::from(relative.filter(|path| path != spec::ABSOLUTE_FOLDER));
+    }
+    keep_empty(
+        &mut state.source_excludes,
+        &launch.note.source_excludes,
+        Vec::is_empty,
+    );
     state.cwd = Attr::from(launch.cwd.clone());
     state.process_scope = Attr::from(match launch.process_scope {
         ProcessScope::Environment => "environment",
@@ -170,6 +179,7 @@ fn configured(state: &mut Server, found: &Found) {
     state.ephemeral_storage = Attr::Known(configuration.ephemeral_storage);
     state.architecture = Attr::from(configuration.architecture.as_str());
     state.runtime = Attr::from(configuration.runtime.clone());
+    keep_empty(&mut state.layers, &configuration.layers, Vec::is_empty);
     state.log_format = Attr::from(configuration.log_format.as_str());
     state.tracing = Attr::from(configuration.tracing.as_str());
     state.reserved_concurrency = Attr::from(found.reserved_concurrency);
@@ -336,13 +346,13 @@ pub(super) async fn import(
     launched(&mut state, &launch);
     configured(&mut state, &found);
     function_url::recover_origins(&mut state.function_url, &launch.http);
-    recover_lock(context, &aws, &launch, &found, &mut state).await?;
+    recover_package(context, &aws, &launch, &found, &mut state).await?;
     see_tools(context, &aws, &mut state).await;
     Ok(state)
 }
 
-/// The lock lies in the package. With it the next plan keeps the versions that run.
-async fn recover_lock(
+/// The lock and the server's own files lie in the package. With them the next plan keeps what runs.
+async fn recover_package(
     context: &mut Context<Clients>,
     aws: &Aws,
     launch: &Launch,
@@ -350,8 +360,13 @@ async fn recover_lock(
     state: &mut Server,
 ) -> Result<(), Diagnostics> {
     let function = text(&state.function_name);
+    let mut configured = state.clone();
+    if launch.note.source_dir.is_some() {
+        // Wherever the folder is: it is not looked at.
+        configured.source_dir = Attr::from(".");
+    }
     // The runtime as the function has it, so that the identity is the one of what runs.
-    let source = spec::source(state, &state.runtime.clone())
+    let source = spec::source(&configured, &state.runtime)
         .map_err(|error| report::not_ours(&function, &format!("{error:?}")))?;
     let location = deploy::code_location(
         aws,
@@ -363,10 +378,17 @@ async fn recover_lock(
     let zip = download::get(&location)
         .await
         .map_err(|error| report::download(&error))?;
-    let lock = package::lock_in_zip(&zip)
-        .map_err(|error| report::not_ours(&function, &error.to_string()))?;
-    state.resolved_packages = Attr::Known(lock.versions());
-    state.lock = Attr::Known(lock.to_string());
+    let not_ours = |error: PackageError| report::not_ours(&function, &error.to_string());
+    let source = package::open_package(source, zip.clone())
+        .await
+        .map_err(not_ours)?;
+    state.source_hash = Attr::from(source.content_hash().map(str::to_owned));
+    let lock = match source.is_locked() {
+        true => Some(package::lock_in_zip(&zip).map_err(not_ours)?),
+        false => None,
+    };
+    state.resolved_packages = Attr::Known(lock.as_ref().map(Lock::versions).unwrap_or_default());
+    state.lock = Attr::from(lock.map(|lock| lock.to_string()));
     let own = launch.argv.len().saturating_sub(source.server_args().len());
     Remembered {
         source: Some(source.identity()),

@@ -1,5 +1,6 @@
 //! What users write and read: the schema of `mcplambda_server`. Its descriptions are the documentation.
 
+mod files;
 mod function_url;
 mod observability;
 mod secrets;
@@ -38,8 +39,10 @@ pub(crate) fn schema() -> Schema {
         naming,
         secrets::secrets,
         server,
+        files::files,
         tools::tools,
         function,
+        files::layers,
         observability::observability,
         function_url::function_url,
         identity,
@@ -93,14 +96,17 @@ fn mirrored(schema: Schema) -> Schema {
         .attribute(
             "command",
             Attribute::string().required().validate(validators::not_empty()).description(
-                "Program that starts the server, as its README says: `uvx`, or `uv` with `args` that begin with `tool`, `run`.",
+                "Program that starts the server, as its README says. `uvx` (or `uv` with `args` that begin with `tool`, `run`): a server \
+                 published as a Python package. `python3` (or `python3.12`): a script or module of `source_dir` on Lambda's managed Python. \
+                 Anything else: a program that `source_dir` or a layer brings, such as `./server`, or that the system has, such as `bash`, on \
+                 `provided.al2023`.",
             ),
         )
         .attribute(
             "args",
             strings().optional().description(
-                "Arguments of `command`: its own options, the package, then the arguments of the server. For `uvx`: `package`, \
-                 `package@version`, `package@latest`, extras, `--from`, `--with`, `--python`.",
+                "Arguments of `command`: its own options, the package or the script, then the arguments of the server. For `uvx`: \
+                 `package`, `package@version`, `package@latest`, extras, `--from`, `--with`, `--python`.",
             ),
         )
         .attribute(
@@ -225,7 +231,8 @@ fn server(schema: Schema) -> Schema {
         .attribute(
             "packages",
             strings().optional().validate(validators::each(validators::not_empty())).description(
-                "Further requirements that are resolved together with the server's, in pip's notation, such as `mcp<2`.",
+                "Further requirements that are resolved together with the server's own, in pip's notation, such as `mcp<2`. For servers on \
+                 Lambda's managed Python.",
             ),
         )
         .attribute(
@@ -233,8 +240,8 @@ fn server(schema: Schema) -> Schema {
             Attribute::string().optional().computed().validate(validators::not_empty()).description(
                 "What is installed: one line a package, `name==version --hash=sha256:…`. Given (from the data source \
                  `mcplambda_package` or a file), exactly this is installed. Not given, the newest versions are resolved when the \
-                 server is first applied, and kept in the state until `command`, the package part of `args`, `packages`, \
-                 `runtime` or `architecture` change.",
+                 server is first applied, and kept in the state until `command`, the package part of `args`, `packages`, what \
+                 `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none.",
             ),
         )
         .attribute(
@@ -290,7 +297,8 @@ fn function(schema: Schema) -> Schema {
                 .computed()
                 // Which ones there are is checked with `command` and `args`, where a `--python` may contradict.
                 .description(
-                    "Lambda runtime: `python3.10` to `python3.14`. Default: that of `--python` in `args`, else `python3.13`.",
+                    "Lambda runtime: `python3.10` to `python3.14`, or `provided.al2023`. Default: that of `--python` in `args` or of a \
+                     `command` such as `python3.12`, else `python3.13`; for programs `provided.al2023`.",
                 ),
         )
         .attribute(

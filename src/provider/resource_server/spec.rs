@@ -42,6 +42,9 @@ fn server_spec(
     let undecided = server.command.is_unknown()
         || server.args.is_unknown()
         || server.packages.is_unknown()
+        || server.cwd.is_unknown()
+        || server.source_dir.is_unknown()
+        || server.source_excludes.is_unknown()
         || server.architecture.is_unknown()
         || configured_runtime.is_unknown();
     if undecided {
@@ -49,10 +52,15 @@ fn server_spec(
     }
     Ok(ServerSpec {
         command: text(&server.command),
-        args: server.args.known().cloned().unwrap_or_default(),
-        packages: server.packages.known().cloned().unwrap_or_default(),
+        args: strings(&server.args),
+        packages: strings(&server.packages),
         runtime: configured_runtime.known().cloned(),
         architecture: package_architecture(&server.architecture),
+        cwd: server.cwd.known().cloned(),
+        source_dir: server.source_dir.known().cloned(),
+        source_excludes: strings(&server.source_excludes),
+        // Layers that are not known yet are some, all the same.
+        layered: server.layers.is_unknown() || !strings(&server.layers).is_empty(),
     })
 }
 
@@ -96,10 +104,29 @@ pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
         note: SourceNote {
             name: text(&server.name),
             command: text(&server.command),
-            args: server.args.known().cloned().unwrap_or_default(),
-            packages: server.packages.known().cloned().unwrap_or_default(),
+            args: strings(&server.args),
+            packages: strings(&server.packages),
+            source_dir: noted_folder(&server.source_dir),
+            source_excludes: strings(&server.source_excludes),
         },
     }
+}
+
+/// What the function is told of the folder that its files come from: a relative path as it is written, so that an import finds it. An
+/// absolute path is one of this machine alone, and no other machine is to see a change in it.
+pub(crate) fn noted_folder(source_dir: &Attr<String>) -> Option<String> {
+    let path = source_dir.as_str()?;
+    Some(match std::path::Path::new(path).is_absolute() {
+        true => ABSOLUTE_FOLDER.to_owned(),
+        false => path.to_owned(),
+    })
+}
+
+/// Stands for every absolute path in [`SourceNote::source_dir`].
+pub(crate) const ABSOLUTE_FOLDER: &str = "/";
+
+pub(crate) fn strings(attribute: &Attr<Vec<String>>) -> Vec<String> {
+    attribute.known().cloned().unwrap_or_default()
 }
 
 /// The code that is wanted: its zip unless it is the one deployed before.
@@ -127,6 +154,7 @@ pub(crate) fn wanted(
         timeout: number(&server.timeout),
         ephemeral_storage: number(&server.ephemeral_storage),
         environment,
+        layers: strings(&server.layers),
         vpc: server.vpc_config.known().map(|vpc| Vpc {
             subnet_ids: vpc.subnet_ids.known().cloned().unwrap_or_default(),
             security_group_ids: vpc.security_group_ids.known().cloned().unwrap_or_default(),

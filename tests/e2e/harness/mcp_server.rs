@@ -122,7 +122,7 @@ impl Server {
         zip.finish().expect("a zip").into_inner()
     }
 
-    fn source(&self) -> String {
+    pub(crate) fn source(&self) -> String {
         let body = match self.behaviour {
             Behaviour::Works => WORKS,
             Behaviour::ExitsAtOnce => {

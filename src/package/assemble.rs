@@ -1,0 +1,71 @@
+//! The parts of a package in, what Lambda is given out: checked against the limits, zipped and hashed.
+
+use std::collections::BTreeMap;
+
+use super::error::Attribute;
+use super::stage::Content;
+use super::zip::{self, Limits, Measure};
+use super::{Artifact, HANDLER, PackageError, digest};
+
+/// Everything that a package is made of.
+pub(crate) struct Parts {
+    pub(crate) subject: Subject,
+    /// By their path in the package, without the bridge and the lock.
+    pub(crate) files: BTreeMap<String, Content>,
+    /// Bytes of each of what a user could leave out, by the name that a user knows it by.
+    pub(crate) sizes: BTreeMap<String, u64>,
+    pub(crate) bridge: Vec<u8>,
+    /// The bridge's name in the package.
+    pub(crate) bridge_name: &'static str,
+    /// `None` where nothing was installed.
+    pub(crate) lock: Option<String>,
+    pub(crate) argv: Vec<String>,
+    pub(crate) runtime: String,
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+/// Whose package it is, for an error about its size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// The server's name.
+    pub(crate) package: String,
+    /// What to point at.
+    pub(crate) attribute: Attribute,
+    pub(crate) ways_out: &'static str,
+}
+
+/// Packs the parts.
+///
+/// # Errors
+///
+/// [`PackageError::TooLarge`], and what reading the files may say.
+pub(crate) fn assemble(parts: Parts) -> Result<Artifact, PackageError> {
+    let mut files = parts.files;
+    files.insert(parts.bridge_name.to_owned(), Content::Bytes(parts.bridge));
+    if let Some(lock) = parts.lock {
+        files.insert(zip::LOCK_NAME.to_owned(), Content::Bytes(lock.into_bytes()));
+    }
+    let unzipped: u64 = files.values().map(Content::size).sum::<Result<_, _>>()?;
+    let check = |measure, actual| {
+        zip::check_limit(
+            &parts.subject,
+            measure,
+            actual,
+            Limits::LAMBDA,
+            &parts.sizes,
+        )
+    };
+    // Before the work of packing.
+    check(Measure::Unzipped, unzipped)?;
+    let packed = zip::pack(&files)?;
+    check(Measure::Zipped, packed.zip.len() as u64)?;
+    Ok(Artifact {
+        code_sha256: digest::code_sha256(&packed.zip),
+        zip: packed.zip,
+        unzipped_size: packed.unzipped,
+        argv: parts.argv,
+        runtime: parts.runtime,
+        handler: HANDLER.to_owned(),
+        versions: parts.versions,
+    })
+}

@@ -1,0 +1,68 @@
+//! Files that the server does not get from a package index: a folder of this machine, and layers.
+
+use crate::package::DEFAULT_EXCLUDES;
+use crate::plugin::schema::{Attribute, Schema};
+use crate::plugin::validators;
+
+use super::strings;
+
+/// Layers that a function can have (Lambda quotas, "Function layers").
+const LAYERS: usize = 5;
+
+/// A folder of this machine.
+pub(super) fn files(schema: Schema) -> Schema {
+    let excluded: Vec<_> = DEFAULT_EXCLUDES
+        .iter()
+        .map(|pattern| format!("`{pattern}`"))
+        .collect();
+    schema
+        .attribute(
+            "source_dir",
+            Attribute::string().optional().validate(validators::not_empty()).description(
+                "Folder with the server's own files, such as `${path.module}/server`; it becomes the function's `/var/task`. Programs in it \
+                 must be built for Linux and for `architecture`. For `python3`, what its `uv.lock` and `pyproject.toml`, its \
+                 `requirements.txt`, or its `pyproject.toml` alone ask for (the first of these that is there) is locked and installed. Its content \
+                 is read while planning, and what was planned is what is deployed. Modes are set (`0755`), times are not kept, and links are followed \
+                 within the folder.",
+            ),
+        )
+        .attribute(
+            "source_excludes",
+            strings().optional().validate(validators::each(validators::not_empty())).description(format!(
+                "What of `source_dir` is left out, in the syntax of `.gitignore`: `tests/`, `*.log`, `!keep.log`. Left out anyway, unless a \
+                 pattern with `!` takes it back: {}, and virtual environments.",
+                excluded.join(", ")
+            )),
+        )
+        .attribute(
+            "source_hash",
+            Attribute::string()
+                .optional()
+                .computed()
+                .validate(validators::regex("^[0-9a-f]{64}$", "must be 64 lower-case hexadecimal digits"))
+                .description(
+                    "SHA-256 over names and contents of the files of `source_dir` that are packaged. Given (from the data source \
+                     `mcplambda_package`), no other files are deployed. Not given, it is computed while planning. Either way, when files change \
+                     between plan and apply, the apply fails before anything is deployed: plan again. Without the data source, a Terraform that \
+                     does not hand private state from plan to apply (before protocol 6.11) says that the final plan is inconsistent, and names `source_hash`.",
+                ),
+        )
+}
+
+/// What others put under `/opt`.
+pub(super) fn layers(schema: Schema) -> Schema {
+    schema.attribute(
+        "layers",
+        strings()
+            .optional()
+            .validate(validators::items_between(0, LAYERS))
+            .validate(validators::each(validators::regex(
+                "^arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9_-]+:[0-9]+$",
+                "must be the ARN of a version of a layer, such as `arn:aws:lambda:eu-central-1:123456789012:layer:name:1`",
+            )))
+            .description(
+                "ARNs of layer versions, at most 5; of files with the same name under `/opt` the later layer's counts. The server finds what they \
+                 bring on PATH (`bin`), LD_LIBRARY_PATH (`lib`), PYTHONPATH (`python`) and NODE_PATH (`nodejs`).",
+            ),
+    )
+}
