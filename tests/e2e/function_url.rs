@@ -287,3 +287,17 @@ fn an_import_recovers_the_url() {
         made["function_url"]["allowed_origins"]
     );
 }
+
+#[test]
+fn a_url_goes_with_its_alias_to_another_one() {
+    let scene = applied("  function_url = { auth_type = \"NONE\" }");
+    let former = scene.workspace.resource(ADDRESS)["url"].clone();
+    scene.workspace.write(&server(
+        "  function_url = { auth_type = \"NONE\" }\n  alias = \"prod\"",
+    ));
+    scene.workspace.plan().changes(&[(ADDRESS, "update")]);
+    scene.workspace.converge();
+    assert_ne!(scene.workspace.resource(ADDRESS)["url"], former);
+    assert_eq!(scene.url(), None);
+    assert_eq!(scene.tools(false).0, 200);
+}

@@ -24,6 +24,7 @@ resource "mcplambda_server" "tools" {
   args                 = ["tiny-tools@1.0.0"]
   dead_letter_queue    = true
   reserved_concurrency = 2
+  function_url         = { auth_type = "NONE" }
 }
 "#;
 const AFTER: &str = r#"
@@ -34,6 +35,7 @@ resource "mcplambda_server" "tools" {
   memory               = 512
   reserved_concurrency = 3
   log_retention_days   = 7
+  function_url         = { invoke_mode = "RESPONSE_STREAM" }
   policy_json = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Action = "s3:GetObject", Resource = "*" }]

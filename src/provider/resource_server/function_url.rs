@@ -143,3 +143,99 @@ fn set(attribute: &Attr<BTreeSet<String>>) -> BTreeSet<String> {
 fn lower(names: &BTreeSet<String>) -> BTreeSet<String> {
     names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::resource_server::model::Cors;
+
+    fn origins(origins: &[&str]) -> Attr<BTreeSet<String>> {
+        Attr::Known(origins.iter().map(|origin| (*origin).to_owned()).collect())
+    }
+
+    fn with(mode: &str, allowed: Attr<BTreeSet<String>>, cors: Attr<Cors>) -> Attr<FunctionUrl> {
+        Attr::Known(FunctionUrl {
+            auth_type: Attr::from("AWS_IAM"),
+            invoke_mode: Attr::from(mode),
+            allowed_origins: allowed,
+            cors,
+        })
+    }
+
+    fn cors(allow_origins: Attr<BTreeSet<String>>) -> Attr<Cors> {
+        Attr::Known(Cors {
+            allow_origins,
+            ..Cors::default()
+        })
+    }
+
+    #[test]
+    fn the_bridge_serves_the_origins_of_cors_unless_others_are_given() {
+        let told = |url| http(&url).map(|http| (http.stream, http.allowed_origins, http.cors));
+        let (a, b) = ("https://a.example", "https://b.example");
+        let list = |origins: &[&str]| origins.iter().map(|origin| (*origin).to_owned()).collect();
+        for (url, expected) in [
+            (Attr::Null, Some((false, vec![], true))),
+            (
+                with("BUFFERED", Attr::Null, Attr::Null),
+                Some((false, vec![], true)),
+            ),
+            (
+                with("RESPONSE_STREAM", origins(&[a]), Attr::Null),
+                Some((true, list(&[a]), true)),
+            ),
+            (
+                with("BUFFERED", Attr::Null, cors(origins(&[b, a]))),
+                Some((false, list(&[a, b]), false)),
+            ),
+            (
+                with("BUFFERED", origins(&[]), cors(origins(&[a]))),
+                Some((false, vec![], false)),
+            ),
+            // What is not known yet decides.
+            (Attr::Unknown, None),
+            (with("BUFFERED", Attr::Unknown, Attr::Null), None),
+            (with("BUFFERED", Attr::Null, Attr::Unknown), None),
+            (with("BUFFERED", Attr::Null, cors(Attr::Unknown)), None),
+        ] {
+            assert_eq!(told(url.clone()), expected, "{url:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_stays_with_the_url_of_the_same_alias() {
+        let server = |url: &Attr<FunctionUrl>, alias: &str| Server {
+            function_url: url.clone(),
+            alias: Attr::from(alias),
+            url: Attr::from("https://abc.lambda-url.eu-central-1.on.aws/"),
+            ..Server::default()
+        };
+        let url = with("BUFFERED", Attr::Null, Attr::Null);
+        let prior = server(&url, "live");
+        let other = with("RESPONSE_STREAM", Attr::Null, Attr::Null);
+        let address = |planned: &Server| planned_address(planned, Some(&prior));
+        assert_eq!(address(&server(&other, "live")), prior.url);
+        assert_eq!(address(&server(&url, "prod")), Attr::Unknown);
+        assert_eq!(address(&server(&Attr::Unknown, "live")), Attr::Unknown);
+        assert_eq!(address(&server(&Attr::Null, "live")), Attr::Null);
+        assert_eq!(planned_address(&prior, None), Attr::Unknown);
+    }
+
+    #[test]
+    fn an_import_names_origins_only_where_cors_does_not() {
+        let recovered = |served: &[&str], cors: Attr<Cors>| {
+            let mut url = with("BUFFERED", Attr::Null, cors);
+            let http = HttpSettings {
+                allowed_origins: served.iter().map(|origin| (*origin).to_owned()).collect(),
+                ..HttpSettings::default()
+            };
+            recover_origins(&mut url, &http);
+            url.into_known().expect("known").allowed_origins
+        };
+        let a = "https://a.example";
+        assert_eq!(recovered(&[], Attr::Null), Attr::Null);
+        assert_eq!(recovered(&[a], Attr::Null), origins(&[a]));
+        assert_eq!(recovered(&[a], cors(origins(&[a]))), Attr::Null);
+        assert_eq!(recovered(&[], cors(origins(&[a]))), origins(&[]));
+    }
+}

@@ -34,8 +34,8 @@ pub(super) fn secrets(schema: Schema) -> Schema {
                 .validate(validators::between(1, i64::from(u32::MAX)))
                 .validate(validators::requires(&["secrets"]))
                 .description(
-                    "Seconds after which `secrets` are read again, and the server is restarted with them before the next call. Not given: \
-                     they are read once for each execution environment.",
+                    "Seconds after which `secrets` are read again; where a value has changed, the server is restarted with it before the \
+                     next call. Not given: they are read once for each execution environment.",
                 ),
         )
 }
