@@ -31,6 +31,7 @@ mod package_bridge;
 mod package_build;
 mod package_folder;
 mod package_lock;
+mod package_project;
 mod package_pypi;
 mod package_resolve;
 mod package_source;
