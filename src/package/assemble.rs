@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Attribute;
 use super::stage::Content;
 use super::zip::{self, Limits, Measure};
-use super::{Artifact, HANDLER, PackageError, digest};
+use super::{Artifact, HANDLER, Lock, PackageError, digest, sbom};
 
 /// Everything that a package is made of.
 pub(crate) struct Parts {
@@ -18,10 +18,9 @@ pub(crate) struct Parts {
     /// The bridge's name in the package.
     pub(crate) bridge_name: &'static str,
     /// `None` where nothing was installed.
-    pub(crate) lock: Option<String>,
+    pub(crate) lock: Option<Lock>,
     pub(crate) argv: Vec<String>,
     pub(crate) runtime: String,
-    pub(crate) versions: BTreeMap<String, String>,
 }
 
 /// Whose package it is, for an error about its size.
@@ -42,8 +41,13 @@ pub(crate) struct Subject {
 pub(crate) fn assemble(parts: Parts) -> Result<Artifact, PackageError> {
     let mut files = parts.files;
     files.insert(parts.bridge_name.to_owned(), Content::Bytes(parts.bridge));
-    if let Some(lock) = parts.lock {
-        files.insert(zip::LOCK_NAME.to_owned(), Content::Bytes(lock.into_bytes()));
+    if let Some(lock) = &parts.lock {
+        for (name, text) in [
+            (zip::LOCK_NAME, lock.to_string()),
+            (sbom::NAME, lock.sbom()),
+        ] {
+            files.insert(name.to_owned(), Content::Bytes(text.into_bytes()));
+        }
     }
     let unzipped: u64 = files.values().map(Content::size).sum::<Result<_, _>>()?;
     let check = |measure, actual| {
@@ -66,6 +70,6 @@ pub(crate) fn assemble(parts: Parts) -> Result<Artifact, PackageError> {
         argv: parts.argv,
         runtime: parts.runtime,
         handler: HANDLER.to_owned(),
-        versions: parts.versions,
+        versions: parts.lock.as_ref().map(Lock::versions).unwrap_or_default(),
     })
 }

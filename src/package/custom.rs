@@ -18,7 +18,7 @@ use super::requirements;
 use super::runtime::{self, PythonRuntime};
 use super::stage::{Content, Stage};
 use super::zip::{self, Measure};
-use super::{Architecture, Artifact, PackageError, ServerSpec, Tools, assemble, elf};
+use super::{Architecture, Artifact, Lock, PackageError, ServerSpec, Tools, assemble, elf};
 
 /// Lambda's runtime for programs that bring their own.
 pub(crate) const PLAIN_RUNTIME: &str = "provided.al2023";
@@ -494,9 +494,8 @@ fn pack(
             Some(_) => zip::BRIDGE_NAME,
             None => zip::BOOTSTRAP_NAME,
         },
-        lock: lock.map(ToString::to_string),
+        lock: lock.cloned().map(Lock::Python),
         argv,
         runtime: source.runtime(),
-        versions: lock.map(PythonLock::versions).unwrap_or_default(),
     })
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::python_lock::PythonLock;
-use super::{PackageError, Source};
+use super::{PackageError, Source, sbom};
 
 /// Exact versions and hashes. Its text is that of its kind; two locks are equal when they install the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,17 @@ impl Lock {
     pub fn versions(&self) -> BTreeMap<String, String> {
         match self {
             Self::Python(lock) => lock.versions(),
+        }
+    }
+
+    /// The bill of materials of what is installed by this lock: a CycloneDX 1.6 document, the same that lies in the package.
+    pub fn sbom(&self) -> String {
+        sbom::document(self)
+    }
+
+    pub(crate) fn components(&self) -> Vec<sbom::Component> {
+        match self {
+            Self::Python(lock) => lock.components(),
         }
     }
 

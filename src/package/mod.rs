@@ -25,6 +25,7 @@ mod requirement;
 mod requirements;
 mod resolve;
 mod runtime;
+mod sbom;
 mod source;
 mod stage;
 mod tools;

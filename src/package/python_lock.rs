@@ -11,6 +11,7 @@ use std::str::FromStr;
 use super::PackageError;
 use super::python_packages::PythonPackages;
 use super::requirement::{normalise, same_release};
+use super::sbom::Component;
 
 /// Exact versions and hashes, sorted by name. Its text is pip's requirements format, one line each:
 /// `name==version --hash=sha256:<64 hex digits>`.
@@ -38,6 +39,20 @@ impl PythonLock {
             .iter()
             .map(|(name, pin)| (name.clone(), pin.version.clone()))
             .collect()
+    }
+
+    pub(crate) fn components(&self) -> Vec<Component> {
+        let pins = self.pins.iter();
+        pins.map(|(name, pin)| Component {
+            ecosystem: "pypi",
+            name: name.clone(),
+            version: pin.version.clone(),
+            hash: match pin.sha256.as_slice() {
+                [only] => Some(("SHA-256", only.clone())),
+                _ => None,
+            },
+        })
+        .collect()
     }
 
     /// The lock's line for one distribution, by its normalised name.

@@ -11,7 +11,7 @@ use super::python_packages::{self, Installed, PythonPackages};
 use super::requirement::Requirement;
 use super::runtime;
 use super::uvx_command::UvxCommand;
-use super::{Artifact, PackageError, ServerSpec, Tools, assemble, entry_point, zip};
+use super::{Artifact, Lock, PackageError, ServerSpec, Tools, assemble, entry_point, zip};
 
 /// A server published as a Python package: what to install, for which runtime, and what to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,10 +111,9 @@ fn pack(
         sizes,
         bridge,
         bridge_name: zip::BRIDGE_NAME,
-        lock: Some(lock.to_string()),
+        lock: Some(Lock::Python(lock.clone())),
         argv,
         runtime: source.packages.python.name(),
-        versions: lock.versions(),
     });
     drop(work);
     artifact

@@ -66,6 +66,7 @@ fn a_program_of_the_users_own_runs_on_the_plain_runtime() {
     let made = workspace.resource("mcplambda_server.shell");
     assert_eq!(made["runtime"], "provided.al2023");
     assert_eq!(made["lock"], json!(null));
+    assert_eq!(made["sbom_json"], json!(null));
     assert_eq!(made["resolved_packages"], json!({}));
     assert_eq!(made["verification"]["server_name"], "shell");
     let arn = made["qualified_arn"].as_str().expect("an ARN");

@@ -48,6 +48,7 @@ fn an_import_by_function_name_is_followed_by_an_empty_plan() {
         "code_sha256",
         "lock",
         "resolved_packages",
+        "sbom_json",
         "role_arn",
         "env",
         "args",

@@ -77,6 +77,7 @@ async fn the_zip_holds_bridge_lock_and_packages_and_nothing_of_the_build_machine
         listing,
         [
             ("mcplambda-bridge", 0o755),
+            ("mcplambda.cdx.json", 0o644),
             ("mcplambda.lock", 0o644),
             ("site-packages/bin/native", 0o755),
             ("site-packages/bin/tool.py", 0o755),
@@ -153,6 +154,10 @@ async fn the_zip_holds_bridge_lock_and_packages_and_nothing_of_the_build_machine
     assert_eq!(
         text(file["mcplambda.lock"]),
         lock_in_zip(&artifact.zip).expect("a lock").to_string()
+    );
+    assert_eq!(
+        text(file["mcplambda.cdx.json"]),
+        lock_in_zip(&artifact.zip).expect("a lock").sbom()
     );
     let left: Vec<_> = std::fs::read_dir(home.path())
         .expect("the temporary directory")
@@ -609,7 +614,7 @@ fn two_processes_make_the_same_zip() {
         zips.push(std::fs::read(home.path().join("zip")).expect("the zip"));
     }
     assert!(zips[0] == zips[1], "two processes made different packages");
-    assert_eq!(contents(&zips[0]).len(), 16);
+    assert_eq!(contents(&zips[0]).len(), 17);
 }
 
 #[tokio::test]

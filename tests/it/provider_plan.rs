@@ -82,6 +82,19 @@ async fn where_private_state_is_kept_the_versions_of_the_first_plan_stay() {
         format!("tiny-server==1.0 --hash=sha256:{hash}\n")
     );
     assert_eq!(planned["resolved_packages"], json!({"tiny-server": "1.0"}));
+    let sbom: Value = serde_json::from_str(planned["sbom_json"].as_str().expect("text"))
+        .expect("a bill of materials");
+    assert_eq!(
+        sbom["components"],
+        json!([{
+            "type": "library",
+            "bom-ref": "pkg:pypi/tiny-server@1.0",
+            "name": "tiny-server",
+            "version": "1.0",
+            "hashes": [{"alg": "SHA-256", "content": hash}],
+            "purl": "pkg:pypi/tiny-server@1.0",
+        }])
+    );
 
     // Plan runs again inside apply, in another process, after the index has released a newer version.
     release(&index, "2.0");
@@ -97,6 +110,7 @@ async fn where_private_state_is_not_kept_versions_are_left_to_apply() {
     let (planned, _) = plan(&started(&index, home.path()).await, false, None).await;
     assert_eq!(planned["lock"], unknown());
     assert_eq!(planned["resolved_packages"], unknown());
+    assert_eq!(planned["sbom_json"], unknown());
     assert_eq!(planned["function_name"], "mcp-server-tiny");
     assert_eq!(planned["runtime"], "python3.13");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::agentcore::discover::{Discovery, discover};
 use crate::deploy::{self, Aws, Deployed, Failed, HookError, Mode, Operation, Published};
-use crate::package::{self, Artifact, Lock, Source};
+use crate::package::{self, Artifact, Source};
 use crate::plugin::{Attr, Change, Context, Diagnostics};
 use crate::provider::clients::Clients;
 use crate::provider::report;
@@ -100,7 +100,7 @@ struct Prepared {
     prior: Option<Server>,
 }
 
-/// Packages what is planned; sets `source_hash`, `lock` and `resolved_packages` where they were left open.
+/// Packages what is planned; sets `source_hash`, `lock`, and what follows from it, where they were left open.
 async fn prepare(
     context: &Context<Clients>,
     change: &Change<Server>,
@@ -183,12 +183,11 @@ async fn package(
             Some(lock)
         }
     };
-    let versions = lock.as_ref().map(Lock::versions).unwrap_or_default();
+    outputs::installed(server, &Attr::from(lock.clone()));
     tracing::info!(
-        packages = versions.len(),
+        packages = server.resolved_packages.known().map(BTreeMap::len),
         "packing the server, with the packages that it needs"
     );
-    server.resolved_packages = Attr::Known(versions);
     package::build(&tools, source, lock.as_ref())
         .await
         .map_err(|error| report::packaging(&error, source))

@@ -68,6 +68,7 @@ crate::model! {
         pub(crate) package_type: String,
         pub(crate) package_size: i64,
         pub(crate) resolved_packages: BTreeMap<String, String>,
+        pub(crate) sbom_json: String,
         pub(crate) tools: Vec<Tool>,
         pub(crate) tool_schema_json: String,
         pub(crate) tool_schema_notes: Vec<String>,

@@ -1,15 +1,18 @@
 //! The computed attributes: open while nothing is decided, kept where nothing changes, filled from what was deployed and seen.
 
+use std::collections::BTreeMap;
+
 use crate::agentcore::discover::Discovery;
 use crate::agentcore::{gateway_config_json, tool_schema};
 use crate::deploy::Deployed;
+use crate::package::Lock;
 use crate::plugin::Attr;
 
 use super::model::{Server, Tool, Verification};
 use super::spec::text;
 
-/// Applies a macro to every attribute that only this resource computes, `id`, `tags_all`, `lock` and `resolved_packages` apart:
-/// those follow from other attributes.
+/// Applies a macro to every attribute that only this resource computes, `id`, `tags_all`, `lock` and what [`installed`] sets
+/// apart: those follow from other attributes.
 macro_rules! outputs {
     ($apply:ident, $($arguments:expr),+) => {
         $apply!($($arguments),+; arn qualified_arn invoke_arn version log_group_name url dead_letter_queue_arn code_sha256 package_type
@@ -48,6 +51,15 @@ pub(super) fn no_tools(server: &mut Server) {
 /// The tools as they were seen before.
 pub(super) fn keep_tools(server: &mut Server, prior: &Server) {
     copy_each!(server, prior; tools tool_schema_json tool_schema_notes verification);
+}
+
+/// What is installed, as the lock says it: nothing where there is none.
+pub(super) fn installed(server: &mut Server, lock: &Attr<Lock>) {
+    (server.resolved_packages, server.sbom_json) = match lock {
+        Attr::Known(lock) => (Attr::Known(lock.versions()), Attr::Known(lock.sbom())),
+        Attr::Null => (Attr::Known(BTreeMap::new()), Attr::Null),
+        Attr::Unknown => (Attr::Unknown, Attr::Unknown),
+    };
 }
 
 /// What is deployed.

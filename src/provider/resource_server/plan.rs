@@ -3,8 +3,6 @@
 //! In: configuration, state and private state. Out: the planned model, in which everything that apply could compute
 //! differently is unknown. Refuses: packages that do not resolve. Writes nothing, neither to AWS nor to a file that is planned on.
 
-use std::collections::BTreeMap;
-
 use crate::deploy::names::role_name;
 use crate::package::{self, Lock, Source};
 use crate::plugin::{Attr, Diagnostics, PlanContext};
@@ -128,7 +126,7 @@ fn files(
     Ok(())
 }
 
-/// Decides `lock` and `resolved_packages`: as configured, as pinned in the state, or left to apply after a trial resolution.
+/// Decides `lock` and what follows from it: as configured, as pinned in the state, or left to apply after a trial resolution.
 async fn lock(
     context: &mut Context,
     planned: &mut Server,
@@ -146,18 +144,16 @@ async fn lock(
         }
         (Attr::Null, _) => try_resolution(context, source).await?,
     };
-    planned.resolved_packages = match planned.lock.as_str() {
-        Some(text) => {
-            let lock = report::lock(text)?;
-            if let Some(source) = source {
-                lock.check(source)
-                    .map_err(|error| report::packaging(&error, source))?;
-            }
-            Attr::Known(lock.versions())
-        }
-        None if planned.lock.is_null() => Attr::Known(BTreeMap::new()),
-        None => Attr::Unknown,
+    let lock = match &planned.lock {
+        Attr::Known(text) => Attr::Known(report::lock(text)?),
+        Attr::Null => Attr::Null,
+        Attr::Unknown => Attr::Unknown,
     };
+    if let (Some(lock), Some(source)) = (lock.known(), source) {
+        lock.check(source)
+            .map_err(|error| report::packaging(&error, source))?;
+    }
+    outputs::installed(planned, &lock);
     Ok(())
 }
 
@@ -311,7 +307,7 @@ fn outputs_of_update(
         && planned.auto_upgrade.known() == Some(&true)
     {
         planned.lock = Attr::Unknown;
-        planned.resolved_packages = Attr::Unknown;
+        outputs::installed(planned, &Attr::Unknown);
         planned.code_sha256 = Attr::Unknown;
         planned.package_size = Attr::Unknown;
     }

@@ -10,7 +10,7 @@ use mcplambda_bridge::launch::ProcessScope;
 use crate::agentcore::discover::discover;
 use crate::deploy::policy;
 use crate::deploy::{self, Aws, DriftKind, Found, FoundRole};
-use crate::package::{self, Lock, PackageError};
+use crate::package::{self, PackageError};
 use crate::plugin::{Attr, Context, Diagnostics, ImportId};
 use crate::provider::clients::Clients;
 use crate::provider::{download, report};
@@ -384,11 +384,11 @@ async fn recover_package(
         .map_err(not_ours)?;
     state.source_hash = Attr::from(source.content_hash().map(str::to_owned));
     let lock = match source.is_locked() {
-        true => Some(package::lock_in_zip(&zip).map_err(not_ours)?),
-        false => None,
+        true => Attr::Known(package::lock_in_zip(&zip).map_err(not_ours)?),
+        false => Attr::Null,
     };
-    state.resolved_packages = Attr::Known(lock.as_ref().map(Lock::versions).unwrap_or_default());
-    state.lock = Attr::from(lock.map(|lock| lock.to_string()));
+    outputs::installed(state, &lock);
+    state.lock = Attr::from(lock.known().map(ToString::to_string));
     let own = launch.argv.len().saturating_sub(source.server_args().len());
     Remembered {
         source: Some(source.identity()),

@@ -416,6 +416,12 @@ fn outputs(schema: Schema) -> Schema {
             "resolved_packages",
             Attribute::map(ValueType::String).computed().description("Installed packages: name to version."),
         )
+        .attribute(
+            "sbom_json",
+            text(
+                "Bill of materials of the installed packages, as a CycloneDX 1.6 document. It lies in the package too, as `mcplambda.cdx.json`.",
+            ),
+        )
         .attribute("tools", Attribute::list_nested(tool()).computed().description("Tools of the server, as it describes them."))
         .attribute(
             "tool_schema_json",
