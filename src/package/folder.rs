@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::Attribute;
 use super::stage::Content;
-use super::{PackageError, digest, elf, zip};
+use super::{PackageError, digest, elf, sbom, zip};
 
 /// Where a folder is and what of it is left out, as the configuration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +50,12 @@ pub const DEFAULT_EXCLUDES: [&str; 17] = [
 const VIRTUAL_ENVIRONMENT: &str = "pyvenv.cfg";
 
 /// Names at the top of the package that are not the user's.
-const RESERVED: [&str; 4] = [
+const RESERVED: [&str; 5] = [
     zip::BRIDGE_NAME,
     zip::BOOTSTRAP_NAME,
     zip::LOCK_NAME,
     zip::PACKAGES_NAME,
+    sbom::NAME,
 ];
 
 /// The files of a folder that are packaged, by their path in it with `/` between names.

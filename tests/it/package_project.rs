@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use mcplambda::package::{
-    Attribute, PackageError, ServerSpec, Source, build_around, lock_in_zip, open, plan_source,
-    resolve,
+    Attribute, PackageError, ServerSpec, Source, build_around, lock_in_zip, open, open_package,
+    plan_source, resolve,
 };
 use tempfile::TempDir;
 
@@ -216,6 +216,7 @@ async fn the_package_holds_the_folder_and_exactly_the_locked_packages() {
         [
             "main.py",
             "mcplambda-bridge",
+            "mcplambda.cdx.json",
             "mcplambda.lock",
             "requirements.txt",
             "site-packages/srv/__init__.py"
@@ -224,6 +225,15 @@ async fn the_package_holds_the_folder_and_exactly_the_locked_packages() {
     assert_eq!(artifact.argv, ["python3.13", "main.py"]);
     assert_eq!(artifact.runtime, "python3.13");
     assert_eq!(lock_in_zip(&artifact.zip).expect("ours"), lock);
+    // From the package alone, as after an import.
+    let again = open_package(
+        plan_source(&server(&folder)).expect("valid"),
+        artifact.zip.clone(),
+    )
+    .await
+    .expect("ours");
+    assert_eq!(again.content_hash(), source.content_hash());
+    assert_eq!(again.identity(), source.identity());
 
     let missing = build_around(b"\x7fELF bridge", &tools, &source, None).await;
     assert_eq!(
