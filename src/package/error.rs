@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::image::ImageError;
 use super::tools::Tool;
 use super::{Architecture, Source};
 
@@ -228,6 +229,10 @@ pub enum PackageError {
     #[error("the function's code was not packaged by this provider: {reason}")]
     NotOurZip { reason: String },
 
+    /// About a container image or its registry.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+
     /// The file system refused.
     #[error("cannot {action} `{}`", path.display())]
     Io {
@@ -250,6 +255,7 @@ impl PackageError {
             | Self::ToolUnusable { .. }
             | Self::ToolFailed { .. }
             | Self::NoBridge { .. } => ErrorKind::Tool,
+            Self::Image(error) => error.kind(),
             Self::Network { .. } => ErrorKind::Network,
             Self::IndexRefused { .. }
             | Self::PackageNotFound { .. }
@@ -294,7 +300,8 @@ impl PackageError {
             | Self::VersionNotFound { .. }
             | Self::Conflict { .. }
             | Self::NoWheel { .. }
-            | Self::WrongArchitecture { .. } => Some(Attribute::whole("args")),
+            | Self::WrongArchitecture { .. }
+            | Self::Image(_) => Some(Attribute::whole("args")),
             _ => None,
         }
     }

@@ -17,6 +17,7 @@ mod elf;
 mod entry_point;
 mod error;
 mod folder;
+pub mod image;
 mod lock;
 mod program;
 mod python_lock;

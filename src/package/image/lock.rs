@@ -1,0 +1,58 @@
+//! The lock of an image: the digest of the one manifest that runs, with the repository that it comes from.
+//!
+//! Enters: `registry/repository@sha256:<64 hex digits>`. Leaves: the same. Refuses tags: they can be moved.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::package::PackageError;
+
+/// See the module's documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLock {
+    /// With its registry: `docker.io/library/alpine`.
+    pub(crate) repository: String,
+    /// `sha256:…`, of a manifest for one platform.
+    pub(crate) digest: String,
+}
+
+impl ImageLock {
+    /// Whether `text` looks like one of an image, as against one of packages.
+    pub fn is_one(text: &str) -> bool {
+        let line = text.trim();
+        line.contains("@sha256:") && !line.contains(char::is_whitespace)
+    }
+
+    /// The repository and its digest.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(self.repository.clone(), self.digest.clone())])
+    }
+}
+
+impl fmt::Display for ImageLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.repository, self.digest)
+    }
+}
+
+impl FromStr for ImageLock {
+    type Err = PackageError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |reason: String| PackageError::InvalidLock { reason };
+        let text = text.trim();
+        let reference: oci_client::Reference = text
+            .parse()
+            .map_err(|error| invalid(format!("`{text}` is not the name of an image: {error}")))?;
+        match (reference.digest(), reference.tag()) {
+            (Some(digest), None) => Ok(Self {
+                repository: format!("{}/{}", reference.registry(), reference.repository()),
+                digest: digest.to_owned(),
+            }),
+            _ => Err(invalid(format!(
+                "`{text}` does not say which bytes run; write `registry/repository@sha256:…` without a tag"
+            ))),
+        }
+    }
+}

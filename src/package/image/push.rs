@@ -1,0 +1,218 @@
+//! An assembled image in, the same in a repository out. What lies there already is not sent again, what lies in another
+//! repository of that registry is mounted, the rest is passed on from the image's own registry as it comes.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt};
+use oci_client::{Reference, RegistryOperation};
+use tokio::time::sleep;
+
+use super::assemble::Assembled;
+use super::credentials::Credentials;
+use super::error::ImageError;
+use super::lock::ImageLock;
+use super::manifest::{Descriptor, OCI_MANIFEST};
+use super::pull;
+use super::registry::Registry;
+use crate::package::{PackageError, Tools};
+
+/// Layers that are passed on at once.
+const CONCURRENCY: usize = 3;
+/// How often a blob is tried whose registry breaks off, and the first pause, which doubles.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where an image is to lie.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// With its registry: `123456789012.dkr.ecr.eu-central-1.amazonaws.com/mcp-server-time`.
+    pub repository: String,
+    pub credentials: Credentials,
+}
+
+/// What a push did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// `repository@sha256:…`: what Lambda is given.
+    pub uri: String,
+    /// Blobs that had to be sent, by digest, and their bytes.
+    pub sent: Vec<(String, u64)>,
+    /// Blobs that were mounted from another repository of the same registry.
+    pub mounted: usize,
+}
+
+enum Way {
+    Present,
+    Mounted,
+    Sent(String, u64),
+}
+
+/// Sends what is missing, the manifest last. Safe to drop and to repeat at any moment.
+///
+/// # Errors
+///
+/// [`PackageError::Image`].
+pub async fn push(
+    tools: &Tools,
+    lock: &ImageLock,
+    image: &Assembled,
+    destination: &Destination,
+) -> Result<Pushed, PackageError> {
+    run(tools, lock, image, destination)
+        .await
+        .map_err(PackageError::Image)
+}
+
+async fn run(
+    tools: &Tools,
+    lock: &ImageLock,
+    image: &Assembled,
+    destination: &Destination,
+) -> Result<Pushed, ImageError> {
+    // By tag: a lifecycle rule may take away what has none.
+    let tag = image.digest.trim_start_matches("sha256:");
+    let target: Reference = format!("{}:{tag}", destination.repository)
+        .parse()
+        .map_err(|error| ImageError::Unreadable {
+            image: destination.repository.clone(),
+            reason: format!("the repository's name cannot be read: {error}"),
+        })?;
+    let mut pushed = Pushed {
+        uri: format!("{}@{}", destination.repository, image.digest),
+        ..Pushed::default()
+    };
+    let there = Registry::new(target.registry(), destination.credentials.clone())?;
+    there.sign_in(&target, RegistryOperation::Push).await?;
+    there.sign_in(&target, RegistryOperation::Pull).await?;
+    let known = there
+        .client
+        .fetch_manifest_digest(&target, &there.credentials.auth)
+        .await;
+    if known.is_ok_and(|digest| digest == image.digest) {
+        return Ok(pushed);
+    }
+
+    let origin = pull::reference(lock)?;
+    let here = pull::open(tools, &origin).await?;
+    let passing = Passing {
+        here: &here,
+        origin: &origin,
+        there: &there,
+        target: &target,
+    };
+    let ways: Vec<Way> = futures_util::stream::iter(&image.base_layers)
+        .map(|layer| passing.layer(layer))
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    let own = [
+        (&image.layer.digest, &image.layer.gzip),
+        (&image.config_digest, &image.config),
+    ];
+    for way in ways {
+        pushed.note(way);
+    }
+    for (digest, bytes) in own {
+        pushed.note(passing.bytes(digest, bytes).await?);
+    }
+    there
+        .client
+        .push_manifest_raw(
+            &target,
+            image.manifest.clone(),
+            http::HeaderValue::from_static(OCI_MANIFEST),
+        )
+        .await
+        .map_err(|error| there.error(error, &target, "take the image's manifest"))?;
+    Ok(pushed)
+}
+
+impl Pushed {
+    fn note(&mut self, way: Way) {
+        match way {
+            Way::Present => {}
+            Way::Mounted => self.mounted += 1,
+            Way::Sent(digest, size) => self.sent.push((digest, size)),
+        }
+    }
+}
+
+/// From one registry to another, which may be the same.
+struct Passing<'a> {
+    here: &'a Registry,
+    origin: &'a Reference,
+    there: &'a Registry,
+    target: &'a Reference,
+}
+
+impl Passing<'_> {
+    async fn layer(&self, layer: &Descriptor) -> Result<Way, ImageError> {
+        if self.is_there(&layer.digest).await? {
+            return Ok(Way::Present);
+        }
+        let mounted = self.origin.registry() == self.target.registry()
+            && self
+                .there
+                .client
+                .mount_blob(self.target, self.origin, &layer.digest)
+                .await
+                // Registries may refuse it without a reason; then it is sent.
+                .is_ok();
+        if mounted {
+            return Ok(Way::Mounted);
+        }
+        let mut attempt = 1;
+        loop {
+            match self.pass_on(layer).await {
+                Ok(()) => return Ok(Way::Sent(layer.digest.clone(), layer.size)),
+                Err(error @ (ImageError::Unreachable { .. } | ImageError::Throttled { .. }))
+                    if attempt < ATTEMPTS =>
+                {
+                    tracing::warn!(%error, layer.digest, attempt, "a layer is passed on once more");
+                    sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn pass_on(&self, layer: &Descriptor) -> Result<(), ImageError> {
+        tracing::info!(layer.digest, layer.size, "passing on a layer");
+        let pulled = self
+            .here
+            .client
+            .pull_blob_stream(self.origin, layer.digest.as_str())
+            .await
+            .map_err(|error| self.here.error(error, self.origin, "read a layer"))?;
+        let stream = pulled
+            .stream
+            .map_err(oci_client::errors::OciDistributionError::IoError);
+        self.there
+            .client
+            .push_blob_stream(self.target, stream, &layer.digest, Some(layer.size))
+            .await
+            .map_err(|error| self.there.error(error, self.target, "take a layer"))?;
+        Ok(())
+    }
+
+    async fn bytes(&self, digest: &str, bytes: &[u8]) -> Result<Way, ImageError> {
+        if self.is_there(digest).await? {
+            return Ok(Way::Present);
+        }
+        self.there
+            .client
+            .push_blob(self.target, bytes.to_vec(), digest)
+            .await
+            .map_err(|error| self.there.error(error, self.target, "take a layer"))?;
+        Ok(Way::Sent(digest.to_owned(), bytes.len() as u64))
+    }
+
+    async fn is_there(&self, digest: &str) -> Result<bool, ImageError> {
+        self.there
+            .client
+            .blob_exists(self.target, digest)
+            .await
+            .map_err(|error| self.there.error(error, self.target, "say what it has"))
+    }
+}

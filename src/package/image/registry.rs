@@ -1,0 +1,181 @@
+//! One registry, over its HTTP API: names to manifests, and what its errors mean.
+//!
+//! Registries on loopback are spoken to without TLS, as Docker does; all others with it.
+
+use std::time::Duration;
+
+use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::{Reference, RegistryOperation};
+
+use super::credentials::Credentials;
+use super::error::ImageError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A registry and with what it is spoken to.
+pub(crate) struct Registry {
+    pub(crate) client: Client,
+    /// As in images' names: `docker.io`.
+    pub(crate) host: String,
+    pub(crate) credentials: Credentials,
+}
+
+impl Registry {
+    pub(crate) fn new(host: &str, credentials: Credentials) -> Result<Self, ImageError> {
+        // The one that all of the provider uses; a second installation is refused and changes nothing.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let plain = is_local(host).then(|| host.to_owned());
+        let client = Client::try_from(ClientConfig {
+            protocol: ClientProtocol::HttpsExcept(plain.into_iter().collect()),
+            // One request for each blob: all registries take that, ECR no small chunks.
+            use_monolithic_push: true,
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            user_agent: concat!("mcplambda/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        });
+        let client = client.map_err(|error| ImageError::Unreachable {
+            registry: host.to_owned(),
+            action: "be spoken to over TLS",
+            detail: chain(&error),
+        })?;
+        Ok(Self {
+            client,
+            host: host.to_owned(),
+            credentials,
+        })
+    }
+
+    /// Signs in for `operation`: without, the client would only be told that it is not allowed.
+    pub(crate) async fn sign_in(
+        &self,
+        reference: &Reference,
+        operation: RegistryOperation,
+    ) -> Result<(), ImageError> {
+        let action = match operation {
+            RegistryOperation::Pull => "read the image",
+            RegistryOperation::Push => "take the image",
+        };
+        self.client
+            .auth(reference, &self.credentials.auth, operation)
+            .await
+            .map(|_| ())
+            .map_err(|error| self.error(error, reference, action))
+    }
+
+    /// A manifest or index as it is, and its digest.
+    pub(crate) async fn manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Vec<u8>, String), ImageError> {
+        let pulled = self
+            .client
+            .pull_manifest_raw(reference, &self.credentials.auth, super::manifest::ACCEPTED)
+            .await;
+        match pulled {
+            Ok((bytes, digest)) => Ok((bytes.to_vec(), digest)),
+            Err(error) => Err(self.error(error, reference, "read the image")),
+        }
+    }
+
+    /// A small blob, checked against its digest.
+    pub(crate) async fn blob(
+        &self,
+        reference: &Reference,
+        digest: &str,
+    ) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = Vec::new();
+        match self.client.pull_blob(reference, digest, &mut bytes).await {
+            Ok(()) => Ok(bytes),
+            Err(error) => Err(self.error(error, reference, "read the image's configuration")),
+        }
+    }
+
+    /// What `error` means to a user.
+    pub(crate) fn error(
+        &self,
+        error: OciDistributionError,
+        reference: &Reference,
+        action: &'static str,
+    ) -> ImageError {
+        let not_found = || ImageError::NotFound {
+            image: reference.whole(),
+            credentials: self.credentials.to_string(),
+        };
+        let refused = |detail: String| ImageError::Refused {
+            registry: self.host.clone(),
+            action,
+            credentials: self.credentials.to_string(),
+            detail,
+        };
+        let throttled = |detail: String| ImageError::Throttled {
+            registry: self.host.clone(),
+            detail,
+        };
+        let unreachable = |detail: String| ImageError::Unreachable {
+            registry: self.host.clone(),
+            action,
+            detail,
+        };
+        match error {
+            OciDistributionError::ImageManifestNotFoundError(_)
+            | OciDistributionError::ServerError { code: 404, .. } => not_found(),
+            OciDistributionError::UnauthorizedError { .. } => refused("not authorized".to_owned()),
+            OciDistributionError::AuthenticationFailure(detail) => refused(one_line(&detail)),
+            OciDistributionError::ServerError { code, message, .. } => match code {
+                401 | 403 => refused(one_line(&message)),
+                429 => throttled(one_line(&message)),
+                _ => unreachable(format!("HTTP {code} {}", one_line(&message))),
+            },
+            OciDistributionError::RegistryError { envelope, .. } => {
+                let code = envelope.errors.first().map(|error| &error.code);
+                let detail = envelope.errors.iter().map(|error| error.message.clone());
+                let detail = one_line(&detail.collect::<Vec<_>>().join("; "));
+                match code {
+                    Some(
+                        OciErrorCode::ManifestUnknown
+                        | OciErrorCode::NameUnknown
+                        | OciErrorCode::NotFound,
+                    ) => not_found(),
+                    Some(OciErrorCode::Toomanyrequests) => throttled(detail),
+                    Some(OciErrorCode::Unauthorized | OciErrorCode::Denied) => refused(detail),
+                    _ => unreachable(detail),
+                }
+            }
+            other => unreachable(chain(&other)),
+        }
+    }
+}
+
+/// Loopback, with or without a port.
+pub(crate) fn is_local(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn one_line(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(LONGEST).collect()
+}
+
+/// An error and its causes, without saying the same thing twice.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(current) = next {
+        let text = current.to_string();
+        if !said.iter().any(|earlier| earlier.contains(&text)) {
+            said.push(text);
+        }
+        next = current.source();
+    }
+    said.join(": ")
+}
