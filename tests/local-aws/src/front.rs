@@ -23,6 +23,7 @@ use crate::faults::{Faults, Kind, Outcome, Rule, When};
 use crate::lambda::route::{self, Route};
 use crate::lambda::{Incoming, Lambda, Pace};
 use crate::moto::Moto;
+use crate::registry::Registry;
 use crate::reply::{self, AwsError, Protocol, Reply};
 
 /// No AWS request is longer than this (bytes); those of Lambda are refused at their own limit.
@@ -30,6 +31,7 @@ const MAX_BODY: usize = 512 * 1024 * 1024;
 
 pub(crate) struct Front {
     pub(crate) moto: Moto,
+    pub(crate) registry: Option<Arc<Registry>>,
     pub(crate) lambda: Arc<Lambda>,
     pub(crate) calls: Calls,
     pub(crate) faults: Faults,
@@ -161,6 +163,7 @@ impl Front {
                     .await
             }
             None => match self.moto.forward(request).await {
+                Ok(reply) if call.service == "ecr" => self.ecr(reply).await,
                 Ok(reply) => reply,
                 Err(error) => AwsError::new(500, "InternalFailure", format!("local-aws: {error}"))
                     .reply(protocol),
@@ -172,6 +175,27 @@ impl Front {
             }
         }
         Ok(reply)
+    }
+
+    /// Overlay: repositories lie in local-aws's own registry.
+    async fn ecr(&self, reply: Reply) -> Reply {
+        let Some(registry) = &self.registry else {
+            return reply;
+        };
+        let (status, kind) = (
+            reply.status().as_u16(),
+            reply.headers().get("x-amzn-errortype").cloned(),
+        );
+        let body = reply::body_of(reply).await;
+        let Ok(mut value) = serde_json::from_slice(&body) else {
+            return reply::text(status, "application/x-amz-json-1.1", body);
+        };
+        registry.answer(&mut value);
+        let mut reply = reply::json(status, &value);
+        if let Some(kind) = kind {
+            reply.headers_mut().insert("x-amzn-errortype", kind);
+        }
+        reply
     }
 
     fn lambda_route(&self, call: &Call, request: &Request<Bytes>) -> Option<Route> {

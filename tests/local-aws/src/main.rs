@@ -30,6 +30,7 @@ mod ids;
 mod lambda;
 mod moto;
 mod quick;
+mod registry;
 mod reply;
 mod sandbox;
 mod supervise;
@@ -211,12 +212,20 @@ async fn run(options: Options) -> Result<(), String> {
         Ok::<_, String>((isolation, runtimes))
     });
     let venv = options.venv.unwrap_or_else(|| target.join("venv"));
-    let (moto, machine) = tokio::join!(moto::start(&venv, work.path()), machine);
+    let (moto, machine, registry) = tokio::join!(
+        moto::start(&venv, work.path()),
+        machine,
+        registry::start(work.path())
+    );
     let moto::Running {
         mut supervised,
         moto,
     } = moto?;
     let (isolation, runtimes) = machine.map_err(text)??;
+    let (registry_process, registry) = match registry? {
+        Some(running) => (Some(running.supervised), Some(Arc::new(running.registry))),
+        None => (None, None),
+    };
 
     let ready = json!({
         "endpoint": endpoint,
@@ -229,14 +238,23 @@ async fn run(options: Options) -> Result<(), String> {
             Isolation::Plain { why } => format!("plain: {why}"),
         },
         "runtimes": runtimes.to_json(),
+        "registry": registry.as_ref().map(|registry| registry.host.clone()),
     });
     let functions = Functions::new(work.path().to_owned(), emulator, isolation, options.freezes);
     let lambda = Arc::new(
-        lambda::Lambda::new(moto.clone(), endpoint, work.path(), functions, runtimes)
-            .map_err(text)?,
+        lambda::Lambda::new(
+            moto.clone(),
+            endpoint,
+            work.path(),
+            functions,
+            runtimes,
+            registry.clone(),
+        )
+        .map_err(text)?,
     );
     let front = Arc::new(front::Front {
         moto,
+        registry,
         lambda: Arc::clone(&lambda),
         calls: calls::Calls::default(),
         faults: faults::Faults::new(),
@@ -259,6 +277,9 @@ async fn run(options: Options) -> Result<(), String> {
         }
     };
     lambda.functions.stop().await;
+    if let Some(process) = registry_process {
+        process.stop().await;
+    }
     supervised.stop().await;
     ended
 }
@@ -325,6 +346,7 @@ fn try_namespace(work: &Path) -> Result<(), String> {
         dir: probe.join("root"),
         base: PathBuf::from("/"),
         code: probe.join("code"),
+        whole: false,
         layers: None,
         prefix: None,
         links: Vec::new(),

@@ -35,6 +35,8 @@ pub(crate) struct Root {
     pub(crate) base: PathBuf,
     /// The unpacked code.
     pub(crate) code: PathBuf,
+    /// `base` is all that the function sees: a container image.
+    pub(crate) whole: bool,
     /// What is at `/opt`, if anything.
     pub(crate) layers: Option<PathBuf>,
     /// An interpreter's installation directory (with `bin` and `lib`), if it has one of its own.
@@ -68,6 +70,9 @@ impl Root {
             "",
         )?;
         mount(Some("tmpfs"), dir, Some("tmpfs"), 0, "mode=0755,size=16m")?;
+        if self.whole {
+            return self.compose_whole();
+        }
         for name in SYSTEM {
             let source = self.base.join(name);
             let Ok(metadata) = source.symlink_metadata() else {
@@ -90,6 +95,34 @@ impl Root {
         self.devices()?;
         self.accounts_and_names()?;
 
+        self.finish()
+    }
+
+    /// An image's root, with nothing of Lambda's in it.
+    fn compose_whole(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.base)? {
+            let entry = entry?;
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            let ours = ["dev", "proc", "sys", "tmp"]
+                .iter()
+                .any(|ours| name == *ours);
+            match (ours, kind.is_dir(), kind.is_symlink()) {
+                (true, ..) => {}
+                (_, true, _) => self.bind_dir(&entry.path(), Path::new(&name))?,
+                (_, _, true) => {
+                    symlink(std::fs::read_link(entry.path())?, self.dir.join(&name))?;
+                }
+                _ => _ = std::fs::copy(entry.path(), self.dir.join(&name))?,
+            }
+        }
+        self.devices()?;
+        self.accounts_and_names()?;
+        self.finish()
+    }
+
+    /// `/tmp`, `/proc`, and nothing else that can be written.
+    fn finish(&self) -> io::Result<()> {
+        let dir = &self.dir;
         let tmp = dir.join("tmp");
         // An interpreter below /tmp has made it; it is still to be found at /var/lang.
         std::fs::create_dir_all(&tmp)?;

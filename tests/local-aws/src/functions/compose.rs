@@ -121,6 +121,7 @@ fn root(
         .map_err(text)?;
     let (base, prefix, links) = match &setup.runtime {
         Runtime::Provided | Runtime::Program(_) => (PathBuf::from("/"), None, Vec::new()),
+        Runtime::Image(_) => (setup.code.clone(), None, Vec::new()),
         Runtime::Managed(interpreter) => (
             interpreter.base.clone(),
             interpreter.prefix.clone(),
@@ -131,6 +132,7 @@ fn root(
         dir,
         base,
         code: setup.code.clone(),
+        whole: matches!(setup.runtime, Runtime::Image(_)),
         layers: setup.layers.clone(),
         prefix,
         links,
@@ -159,6 +161,12 @@ pub(super) fn launch_spec(
     runtime_api: SocketAddr,
 ) -> Result<launch::Spec, String> {
     let plain = matches!(isolation, Isolation::Plain { .. });
+    if plain && matches!(setup.runtime, Runtime::Image(_)) {
+        return Err(
+            "container images run only where local-aws can give functions a root directory"
+                .to_owned(),
+        );
+    }
     if plain && setup.layers.is_some() {
         return Err("local-aws shows layers at /opt only where it can make namespaces".to_owned());
     }
@@ -194,6 +202,7 @@ pub(super) fn launch_spec(
     let argv = match (&setup.runtime, wrapper) {
         // OS-only runtimes know no wrapper.
         (Runtime::Provided, _) => vec![at_task_root("/var/task/bootstrap")],
+        (Runtime::Image(start), _) => start.argv.clone(),
         (Runtime::Program(program), _) => vec![program.display().to_string()],
         (Runtime::Managed(interpreter), Some(wrapper)) => {
             let program = bin.join(&interpreter.names[0]).display().to_string();
@@ -224,6 +233,16 @@ pub(super) fn launch_spec(
     };
     let (access_key, secret_key, session_token) = &setup.credentials;
     let mut env: Vec<(String, String)> = setup.variables.clone();
+    let image = match &setup.runtime {
+        Runtime::Image(start) => Some(start),
+        _ => None,
+    };
+    // The image's own, under the function's.
+    for (name, value) in image.iter().flat_map(|start| &start.env) {
+        if !env.iter().any(|(existing, _)| existing == name) {
+            env.push((name.clone(), value.clone()));
+        }
+    }
     for (name, value) in &mut env {
         if name == "AWS_LAMBDA_EXEC_WRAPPER" {
             *value = at_task_root(value);
@@ -249,8 +268,10 @@ pub(super) fn launch_spec(
     set("AWS_SECRET_ACCESS_KEY", secret_key);
     set("AWS_SESSION_TOKEN", session_token);
     set("_HANDLER", &setup.handler);
-    set("LAMBDA_TASK_ROOT", &task_root);
-    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    if image.is_none() {
+        set("LAMBDA_TASK_ROOT", &task_root);
+        set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    }
     set("TZ", ":UTC");
     let mut default = |name: &str, value: &str| {
         if !env.iter().any(|(existing, _)| existing == name) {
@@ -266,7 +287,7 @@ pub(super) fn launch_spec(
         // Not set by Lambda: a function that calls AWS finds local-aws by it.
         default("AWS_ENDPOINT_URL", &setup.endpoint);
     }
-    if !plain {
+    if !plain && image.is_none() {
         default(
             "LD_LIBRARY_PATH",
             "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
@@ -291,7 +312,10 @@ pub(super) fn launch_spec(
     Ok(launch::Spec {
         argv,
         env,
-        cwd: PathBuf::from(task_root),
+        cwd: image.map_or_else(
+            || PathBuf::from(&task_root),
+            |start| start.directory.clone(),
+        ),
         log: Some(std::path::absolute(directory.join("log")).map_err(text)?),
         root: (!plain).then(|| directory.join("root")),
     })

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Map, Value};
 
 use super::Isolation;
+use crate::registry::Start;
 
 /// The Python runtimes that Lambda offers (Developer Guide, "Lambda runtimes").
 const PYTHON: [&str; 5] = ["3.10", "3.11", "3.12", "3.13", "3.14"];
@@ -36,6 +37,8 @@ pub(crate) enum Runtime {
     Managed(Interpreter),
     /// `provided.*`: the code's own `bootstrap`.
     Provided,
+    /// A container image: what it starts.
+    Image(Start),
     /// A program of this machine, which is no part of the code.
     Program(PathBuf),
 }

@@ -32,7 +32,9 @@ pub(crate) struct Code {
     /// Base64 of the zip's SHA-256, as Lambda reports it.
     pub(crate) sha256: String,
     /// Hexadecimal; names the files on disk.
-    hex: String,
+    pub(super) hex: String,
+    /// A container image, by the same digits.
+    pub(super) is_image: bool,
 }
 
 /// Everything that was uploaded, by hash.
@@ -85,6 +87,7 @@ impl Codes {
         let code = Code {
             sha256: STANDARD.encode(digest),
             hex: ids::hex(&digest),
+            is_image: false,
         };
         let path = self.zip_path(&code);
         if !path.exists() {

@@ -31,6 +31,7 @@ impl Lambda {
         let moto = members(&answer);
         let mut configuration = kept::from_moto(&moto, &key.name);
         kept::take(&mut configuration, &request, &vpc);
+        image_hash(&mut configuration, code.as_deref());
         configuration.insert(
             "LastModified".to_owned(),
             ids::last_modified(SystemTime::now()).into(),
@@ -74,7 +75,7 @@ impl Lambda {
         answer["Configuration"] = Value::Object(view);
         if function
             .version(&version)
-            .is_some_and(|version| version.code.is_some())
+            .is_some_and(|version| version.code.as_ref().is_some_and(|code| !code.is_image))
         {
             // Overlay: moto makes up an address from which nothing can be fetched.
             let location = format!(
@@ -142,6 +143,7 @@ impl Lambda {
         latest.configuration = kept::from_moto(&members(&answer), &key.name);
         kept::preserve(&mut latest.configuration, &old);
         kept::take(&mut latest.configuration, &request, &vpc);
+        image_hash(&mut latest.configuration, latest.code.as_deref());
         latest.configuration.insert(
             "LastModified".to_owned(),
             ids::last_modified(SystemTime::now()).into(),
@@ -193,6 +195,7 @@ impl Lambda {
                 .configuration
                 .insert(member.to_owned(), answer[member].clone());
         }
+        image_hash(&mut latest.configuration, code.as_deref());
         // Overlay: moto ignores it.
         if let Some(architectures) = request.get("Architectures") {
             latest
@@ -333,6 +336,20 @@ impl Lambda {
         if let Some(zip) = code["ZipFile"].as_str() {
             return self.codes.keep_base64(zip).map(Some);
         }
+        if let Some(uri) = code["ImageUri"].as_str() {
+            // Without a registry nothing was pushed, and nothing can be run.
+            let Some(registry) = &self.registry else {
+                return Ok(None);
+            };
+            let hex = registry
+                .digest(uri)
+                .map_err(|error| validate::invalid(&error))?;
+            return Ok(Some(Arc::new(Code {
+                sha256: hex.clone(),
+                hex,
+                is_image: true,
+            })));
+        }
         if let (Some(bucket), Some(object)) = (code["S3Bucket"].as_str(), code["S3Key"].as_str()) {
             // moto refuses what is not there, in its own words.
             let zip = self
@@ -343,6 +360,14 @@ impl Lambda {
             return zip.map(|zip| self.codes.keep(&zip)).transpose();
         }
         Ok(None)
+    }
+}
+
+/// Overlay: moto makes the hash of an image up. Lambda's is the manifest's.
+fn image_hash(configuration: &mut Map<String, Value>, code: Option<&Code>) {
+    if let Some(code) = code.filter(|code| code.is_image) {
+        configuration.insert("CodeSha256".to_owned(), code.sha256.clone().into());
+        configuration.insert("CodeSize".to_owned(), 0.into());
     }
 }
 

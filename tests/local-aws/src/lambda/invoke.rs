@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::book::{FunctionKey, State, Version, version_key};
 use super::{Incoming, Lambda, Stop, lock, qualifier, role};
 use crate::functions::environment::{Event, Outcome};
+use crate::functions::runtimes::Runtime;
 use crate::functions::{Api, Handled, Setup, VersionKey};
 use crate::reply::{self, AwsError, Reply, with_header};
 use crate::{call, ids};
@@ -182,12 +183,22 @@ impl Lambda {
         };
         let number = |member: &str| configuration.get(member).and_then(Value::as_u64);
         let code = version.code.as_ref().ok_or_else(|| {
-            cannot("local-aws runs functions from zips; it has no code for this one (container images are not run)".to_owned())
+            cannot("local-aws has no code for this function; images need Debian's docker-registry on PATH when it starts".to_owned())
         })?;
-        let code = self.codes.unpacked(code).map_err(cannot)?;
+        let image = match (&self.registry, code.is_image) {
+            (Some(registry), true) => Some(registry.unpack(&code.hex).map_err(cannot)?),
+            _ => None,
+        };
+        let code = match &image {
+            Some(image) => image.root.clone(),
+            None => self.codes.unpacked(code).map_err(cannot)?,
+        };
         let layers = self.layers_of(configuration).map_err(cannot)?;
         let runtime_name = text("Runtime");
-        let runtime = self.runtimes.of(&runtime_name).map_err(cannot)?;
+        let runtime = match image {
+            Some(image) => Runtime::Image(image.start),
+            None => self.runtimes.of(&runtime_name).map_err(cannot)?,
+        };
         let role = text("Role");
         let credentials =
             role::credentials(&self.moto, &key.account, &key.region, &role, &key.name)

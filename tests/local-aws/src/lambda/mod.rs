@@ -34,6 +34,7 @@ use crate::call::{Call, form_value, percent_encode};
 use crate::functions::runtimes::Runtimes;
 use crate::functions::{Functions, VersionKey};
 use crate::moto::Moto;
+use crate::registry::Registry;
 use crate::reply::{self, AwsError, Protocol, Reply};
 
 /// A Lambda call on its way.
@@ -57,6 +58,7 @@ pub(crate) struct Lambda {
     setups: std::sync::Mutex<HashMap<VersionKey, Arc<crate::functions::Setup>>>,
     accounts: std::sync::Mutex<HashMap<String, String>>,
     /// What was published, by the ARN of the layer's version.
+    registry: Option<Arc<Registry>>,
     layers: std::sync::Mutex<HashMap<String, Arc<code::Code>>>,
 }
 
@@ -80,11 +82,13 @@ impl Lambda {
         work: &std::path::Path,
         functions: Functions,
         runtimes: Runtimes,
+        registry: Option<Arc<Registry>>,
     ) -> std::io::Result<Self> {
         Ok(Self {
             moto,
             endpoint,
             codes: Codes::new(work.join("code"))?,
+            registry,
             functions,
             runtimes,
             book: tokio::sync::Mutex::default(),
