@@ -247,9 +247,9 @@ impl Run<'_> {
         let wanted = self.wanted;
         Configuration {
             description: wanted.description.clone(),
-            package_type: "Zip".to_owned(),
-            runtime: Some(wanted.runtime.clone()),
-            handler: Some(wanted.handler.clone()),
+            package_type: wanted.package_type().to_owned(),
+            runtime: wanted.runtime.clone(),
+            handler: wanted.handler.clone(),
             architecture: wanted.architecture,
             memory: wanted.memory,
             timeout: wanted.timeout,
@@ -322,9 +322,9 @@ impl Run<'_> {
         let name = wanted.function_name.as_str();
         let mut first_tags = tags::with_ours(&wanted.tags, name);
         first_tags.insert(tags::UNFINISHED.to_owned(), "true".to_owned());
-        // `check_code` has seen to it that there is a zip.
-        let zip = wanted.code.as_deref().unwrap_or_default();
-        let latest = function::create(aws, op, name, target, zip, &first_tags).await?;
+        // `check_code` has seen to it that there is code.
+        let code = wanted.code.as_ref();
+        let latest = function::create(aws, op, name, target, code, &first_tags).await?;
         self.deployed.code_sha256 = Some(latest.code_sha256.clone());
         self.deployed.code_size = Some(latest.code_size);
         let latest = wait::until(aws, op, name, Until::Active, latest).await?;
@@ -356,8 +356,8 @@ impl Run<'_> {
             function.latest = wait::until(aws, op, name, Until::Updated, accepted).await?;
         }
         if upload {
-            let zip = wanted.code.as_deref().unwrap_or_default();
-            let accepted = function::update_code(aws, op, name, wanted.architecture, zip).await?;
+            let code = wanted.code.as_ref();
+            let accepted = function::update_code(aws, op, name, wanted.architecture, code).await?;
             function.latest = wait::until(aws, op, name, Until::Updated, accepted).await?;
         }
         Ok(function)

@@ -7,7 +7,7 @@
 
 use super::names;
 use super::retry::Expect;
-use super::{Aws, DeployError, Operation, dead_letter, function, log_group, role, url};
+use super::{Aws, DeployError, Operation, dead_letter, function, image_repo, log_group, role, url};
 
 /// Deletes the function with its versions, aliases and URL, and the role, log group and queue that carry our tags.
 ///
@@ -33,6 +33,10 @@ pub async fn destroy(
         queue =
             Expect::present_if(used.dead_letter_target_arn == Some(aws.queue_arn(function_name)));
         url::remove(aws, op, function_name, alias).await?;
+        // Before the function: without it nothing would tell that there is one.
+        if used.package_type == "Image" {
+            image_repo::remove(aws, op, function_name).await?;
+        }
         function::remove(aws, op, function_name).await?;
     }
     log_group::remove(aws, op, function_name).await?;

@@ -10,7 +10,7 @@ use super::found::Configuration;
 use super::retry::{self, Backoff, Call, Fault, Propagation, ROLE_GRACE};
 use super::snapshot::{Describes, Snapshot};
 use super::tags::{self, Tags};
-use super::wanted::{Architecture, LogFormat, Tracing, Vpc};
+use super::wanted::{Architecture, Code, LogFormat, Tracing, Vpc};
 use super::{Aws, DeployError, Operation, role};
 
 /// `$LATEST`, and what belongs to the function as a whole.
@@ -110,10 +110,11 @@ pub(crate) async fn create(
     op: &Operation,
     function_name: &str,
     wanted: &Configuration,
-    zip: &[u8],
+    code: Option<&Code>,
     tags: &Tags,
 ) -> Result<Snapshot, DeployError> {
-    tracing::info!(function_name, bytes = zip.len(), "creating the function");
+    tracing::info!(function_name, "creating the function");
+    let (zip, image) = sent(code);
     let call = Call::lambda("CreateFunction", function_name);
     let made = with_role(aws, op, &wanted.role_arn, &call, || {
         aws.lambda
@@ -138,10 +139,11 @@ pub(crate) async fn create(
             .logging_config(logging(wanted))
             .tracing_config(tracing(wanted))
             .set_layers((!wanted.layers.is_empty()).then(|| wanted.layers.clone()))
-            .package_type(types::PackageType::Zip)
+            .package_type(types::PackageType::from(wanted.package_type.as_str()))
             .code(
                 types::FunctionCode::builder()
-                    .zip_file(Blob::new(zip))
+                    .set_zip_file(zip.clone())
+                    .set_image_uri(image.clone())
                     .build(),
             )
             .set_tags(Some(tags.clone().into_iter().collect()))
@@ -220,16 +222,18 @@ pub(crate) async fn update_code(
     op: &Operation,
     function_name: &str,
     wanted: Architecture,
-    zip: &[u8],
+    code: Option<&Code>,
 ) -> Result<Snapshot, DeployError> {
-    tracing::info!(function_name, bytes = zip.len(), "uploading the code");
+    tracing::info!(function_name, "updating the code");
+    let (zip, image) = sent(code);
     let call = Call::lambda("UpdateFunctionCode", function_name);
     let answer = retry::call(op, &call, || {
         aws.lambda
             .update_function_code()
             .function_name(function_name)
             .architectures(architecture(wanted))
-            .zip_file(Blob::new(zip))
+            .set_zip_file(zip.clone())
+            .set_image_uri(image.clone())
             .send()
     })
     .await?;
@@ -398,6 +402,15 @@ where
             Propagation::Ec2 => "EC2, which throttles Lambda",
         };
         backoff.pause(op, call, why).await?;
+    }
+}
+
+/// The zip and the image, of which one is there.
+fn sent(code: Option<&Code>) -> (Option<Blob>, Option<String>) {
+    match code {
+        Some(Code::Zip(zip)) => (Some(Blob::new(zip.as_slice())), None),
+        Some(Code::Image(uri)) => (None, Some(uri.clone())),
+        None => (None, None),
     }
 }
 

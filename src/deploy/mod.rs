@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! One file per AWS object (`role`, `log_group`, `dead_letter`, `function`, `version`, `alias`, `url`), each with the same few verbs: read,
+//! One file per AWS object (`role`, `log_group`, `dead_letter`, `image_repo`, `function`, `version`, `alias`, `url`), each with the same few verbs: read,
 //! ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`] are pure. `retry`
 //! and `wait` decide what is waited out, [`Operation`] how long. `snapshot` parses what Lambda says about a function.
 //!
@@ -22,6 +22,7 @@ mod destroy;
 mod error;
 mod found;
 mod function;
+pub mod image_repo;
 mod log_group;
 pub mod names;
 mod operation;
@@ -46,7 +47,8 @@ pub use function::code_location;
 pub use operation::Operation;
 pub use read::{read, remnants};
 pub use wanted::{
-    Architecture, Cors, FunctionUrl, InvokeMode, LogFormat, Role, Tracing, UrlAuth, Vpc, Wanted,
+    Architecture, Code, Cors, FunctionUrl, InvokeMode, LogFormat, Role, Tracing, UrlAuth, Vpc,
+    Wanted,
 };
 
 /// AWS clients of one account and region, with the facts that ARNs are made of.
@@ -58,6 +60,7 @@ pub struct Aws {
     pub iam: aws_sdk_iam::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub sqs: aws_sdk_sqs::Client,
+    pub ecr: aws_sdk_ecr::Client,
     /// Twelve digits.
     pub account_id: String,
     /// For example `eu-central-1`.

@@ -36,6 +36,11 @@ pub fn log_group_name(function_name: &str) -> String {
     format!("/aws/lambda/{function_name}")
 }
 
+/// `mcplambda/<function>` in ECR, which knows lower case only.
+pub fn repository_name(function_name: &str) -> String {
+    format!("mcplambda/{}", function_name.to_ascii_lowercase())
+}
+
 /// `<function>-dlq`, at most 68 of SQS's 80 characters.
 pub fn queue_name(function_name: &str) -> String {
     format!("{function_name}-dlq")

@@ -72,6 +72,10 @@ impl Call {
         Self::new("sqs", action, object)
     }
 
+    pub(crate) fn ecr(action: &'static str, object: impl Into<String>) -> Self {
+        Self::new("ecr", action, object)
+    }
+
     fn new(service: &'static str, action: &'static str, object: impl Into<String>) -> Self {
         Self {
             service,
@@ -130,6 +134,7 @@ impl Fault {
             "NoSuchEntity",
             "NoSuchEntityException",
             "QueueDoesNotExist",
+            "RepositoryNotFoundException",
             "AWS.SimpleQueueService.NonExistentQueue",
         ])
     }

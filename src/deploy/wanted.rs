@@ -11,9 +11,10 @@ pub struct Wanted {
     /// At most 256 characters; may be empty.
     pub description: String,
     pub role: Role,
-    /// Lambda's identifier, for example `python3.13`.
-    pub runtime: String,
-    pub handler: String,
+    /// Lambda's identifier, for example `python3.13`; `None` for images.
+    pub runtime: Option<String>,
+    /// `None` for images.
+    pub handler: Option<String>,
     pub architecture: Architecture,
     /// MB, 128-10240.
     pub memory: i32,
@@ -38,11 +39,30 @@ pub struct Wanted {
     pub url: Option<FunctionUrl>,
     /// The user's, merged with the provider's defaults; set on every object. Keys of ours (`mcplambda:`) are refused by the caller.
     pub tags: BTreeMap<String, String>,
-    /// The zip. `None` says that the code is not to change; [`DeployError::CodeNeeded`](super::DeployError::CodeNeeded) comes back,
-    /// before anything is changed, if `$LATEST` holds other code than `code_sha256` and the zip is needed after all.
-    pub code: Option<Vec<u8>>,
-    /// Base64 SHA-256 of the zip, as Lambda reports `CodeSha256`.
+    /// `None` says that the code is not to change; [`DeployError::CodeNeeded`](super::DeployError::CodeNeeded) comes back,
+    /// before anything is changed, if `$LATEST` holds other code than `code_sha256` and the code is needed after all.
+    pub code: Option<Code>,
+    /// As Lambda reports `CodeSha256`: base64 SHA-256 of a zip; of an image the hexadecimal digits of its digest.
     pub code_sha256: String,
+}
+
+/// What Lambda is to run.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Code {
+    Zip(Vec<u8>),
+    /// `<repository>@sha256:…` in ECR.
+    Image(String),
+}
+
+impl Wanted {
+    /// Lambda's identifier: functions with a runtime are zips.
+    pub fn package_type(&self) -> &'static str {
+        if self.runtime.is_some() {
+            "Zip"
+        } else {
+            "Image"
+        }
+    }
 }
 
 /// Hides the environment and the zip: `Wanted` may appear in logs.

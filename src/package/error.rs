@@ -70,7 +70,7 @@ pub enum PackageError {
     /// `command` names a kind of server that is not known.
     #[error(
         "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a server published as a \
-         Python package; `python3` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
+         Python package; `docker run` and an image; `python3` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
          `source_dir` names and write its path there, such as `./server`"
     )]
     UnsupportedCommand { command: String },

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::image::ImageLock;
 use super::python_lock::PythonLock;
 use super::{PackageError, Source, sbom};
 
@@ -16,6 +17,8 @@ use super::{PackageError, Source, sbom};
 pub enum Lock {
     /// Python packages, in pip's requirements format: `name==version --hash=sha256:<64 hex digits>`.
     Python(PythonLock),
+    /// A container image: `registry/repository@sha256:<64 hex digits>`.
+    Image(ImageLock),
 }
 
 impl Lock {
@@ -23,6 +26,7 @@ impl Lock {
     pub fn versions(&self) -> BTreeMap<String, String> {
         match self {
             Self::Python(lock) => lock.versions(),
+            Self::Image(lock) => lock.versions(),
         }
     }
 
@@ -34,6 +38,7 @@ impl Lock {
     pub(crate) fn components(&self) -> Vec<sbom::Component> {
         match self {
             Self::Python(lock) => lock.components(),
+            Self::Image(lock) => vec![lock.component()],
         }
     }
 
@@ -49,6 +54,17 @@ impl Lock {
                 Some(packages) => lock.check(packages),
                 None => Err(super::custom::nothing_to_lock()),
             },
+            (Self::Image(lock), Source::Image(source)) => lock.check(source),
+            (Self::Python(_), Source::Image(source)) => Err(PackageError::InvalidLock {
+                reason: format!(
+                    "it pins packages, and the server is the image `{}`; write `{}@sha256:…`",
+                    source.name,
+                    source.repository()
+                ),
+            }),
+            (Self::Image(lock), _) => Err(PackageError::InvalidLock {
+                reason: format!("it pins the image `{lock}`, and the server is no image"),
+            }),
         }
     }
 }
@@ -57,6 +73,7 @@ impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Python(lock) => lock.fmt(f),
+            Self::Image(lock) => lock.fmt(f),
         }
     }
 }
@@ -66,6 +83,9 @@ impl FromStr for Lock {
 
     /// Reads a lock of any kind.
     fn from_str(text: &str) -> Result<Self, PackageError> {
-        text.parse().map(Self::Python)
+        match ImageLock::is_one(text) {
+            true => text.parse().map(Self::Image),
+            false => text.parse().map(Self::Python),
+        }
     }
 }

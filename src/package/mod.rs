@@ -86,6 +86,7 @@ pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageErro
             Some(packages) => resolve::resolve(tools, packages).await.map(Lock::Python),
             None => Err(custom::nothing_to_lock()),
         },
+        Source::Image(source) => image::resolve(tools, source).await.map(Lock::Image),
     }
 }
 
@@ -176,6 +177,8 @@ pub async fn build_around(
         (Source::Custom(source), Some(Lock::Python(lock))) => {
             custom::build(tools, source, Some(lock), bridge).await
         }
+        // Images are no zips: see `image::build`. A lock of another kind was refused above.
+        (Source::Image(_), _) | (_, Some(Lock::Image(_))) => Err(no_lock()),
     }
 }
 

@@ -3,13 +3,14 @@
 
 use super::custom::CustomSource;
 use super::error::Attribute;
+use super::image::ImageSource;
 use super::uvx::UvxSource;
 use super::{Architecture, PackageError};
 
 /// The user's words, as the configuration holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpec {
-    /// `uvx`, or `uv` with `args` beginning `tool run`; `python3`, or any program.
+    /// `uvx`, or `uv` with `args` beginning `tool run`; `docker` with `args` beginning `run`; `python3`, or any program.
     pub command: String,
     pub args: Vec<String>,
     /// Packages installed besides the server's own, in the notation of the command's package manager: `httpx<1`.
@@ -35,14 +36,18 @@ pub enum Source {
     Uvx(UvxSource),
     /// A server that any command starts, with files of its own or without.
     Custom(CustomSource),
+    /// A server published as a container image.
+    Image(ImageSource),
 }
 
 impl Source {
-    /// Lambda's runtime identifier: the one given, else what the command line asks for, else the default for the kind.
+    /// Lambda's runtime identifier: the one given, else what the command line asks for, else the default for the kind. Empty for images,
+    /// which have none.
     pub fn runtime(&self) -> String {
         match self {
             Self::Uvx(source) => source.packages.python.name(),
             Self::Custom(source) => source.runtime(),
+            Self::Image(_) => String::new(),
         }
     }
 
@@ -51,6 +56,7 @@ impl Source {
         match self {
             Self::Uvx(source) => source.packages.architecture,
             Self::Custom(source) => source.architecture,
+            Self::Image(source) => source.architecture,
         }
     }
 
@@ -59,6 +65,7 @@ impl Source {
         match self {
             Self::Uvx(source) => &source.uvx.server_args,
             Self::Custom(source) => source.args(),
+            Self::Image(source) => &source.run.args,
         }
     }
 
@@ -67,6 +74,7 @@ impl Source {
         match self {
             Self::Uvx(source) => &source.uvx.package,
             Self::Custom(source) => source.name(),
+            Self::Image(source) => &source.name,
         }
     }
 
@@ -76,13 +84,14 @@ impl Source {
         match self {
             Self::Uvx(source) => source.identity(),
             Self::Custom(source) => source.identity(),
+            Self::Image(source) => source.identity(),
         }
     }
 
     /// SHA-256 over the files of the server's own folder; `None` without one, and before [`super::open`].
     pub fn content_hash(&self) -> Option<&str> {
         match self {
-            Self::Uvx(_) => None,
+            Self::Uvx(_) | Self::Image(_) => None,
             Self::Custom(source) => source.content_hash(),
         }
     }
@@ -91,7 +100,7 @@ impl Source {
     /// before [`super::open`].
     pub fn is_locked(&self) -> bool {
         match self {
-            Self::Uvx(_) => true,
+            Self::Uvx(_) | Self::Image(_) => true,
             Self::Custom(source) => source.packages().is_some(),
         }
     }
@@ -101,6 +110,7 @@ impl Source {
         match self {
             Self::Uvx(_) => Attribute::whole("args"),
             Self::Custom(source) => source.attribute(),
+            Self::Image(source) => source.attribute(),
         }
     }
 
@@ -109,6 +119,15 @@ impl Source {
         match self {
             Self::Uvx(source) => source.packages.names(package),
             Self::Custom(source) => source.packages()?.names(package),
+            Self::Image(_) => None,
+        }
+    }
+
+    /// The container image, if it is one.
+    pub fn image(&self) -> Option<&ImageSource> {
+        match self {
+            Self::Image(source) => Some(source),
+            _ => None,
         }
     }
 }
@@ -136,7 +155,11 @@ pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
                     .to_owned(),
             }),
         },
-        "npx" | "docker" => Err(PackageError::UnsupportedCommand {
+        "docker" => {
+            no_folder(spec)?;
+            ImageSource::plan(spec).map(Source::Image)
+        }
+        "npx" => Err(PackageError::UnsupportedCommand {
             command: spec.command.clone(),
         }),
         _ => CustomSource::plan(spec).map(Source::Custom),

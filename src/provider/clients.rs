@@ -328,6 +328,7 @@ impl Clients {
             iam: client!(aws_sdk_iam, endpoints.iam),
             logs: client!(aws_sdk_cloudwatchlogs, endpoints.logs),
             sqs: client!(aws_sdk_sqs, endpoints.sqs),
+            ecr: client!(aws_sdk_ecr, endpoints.ecr),
             account_id: caller.account_id.clone(),
             region: region.to_owned(),
             partition: caller.partition.clone(),

@@ -120,7 +120,11 @@ impl DataSource for PackageDataSource {
             ),
             false => None,
         };
-        state.runtime = Attr::Known(source.runtime().to_owned());
+        state.runtime = match source.image() {
+            // Images have none.
+            Some(_) => Attr::Null,
+            None => Attr::Known(source.runtime().to_owned()),
+        };
         state.id = Attr::Known(source.identity());
         state.source_hash = Attr::from(source.content_hash().map(str::to_owned));
         state.versions = Attr::Known(lock.as_ref().map(Lock::versions).unwrap_or_default());

@@ -191,6 +191,19 @@ pub(crate) fn hash_of_nothing() -> Diagnostics {
     .into()
 }
 
+/// `docker run -e NAME` hands on what its caller has; here that is the configuration.
+pub(crate) fn variable_not_given(name: &str, at: package::Attribute) -> Diagnostics {
+    let path = Path::from(at.name);
+    Diagnostic::error(
+        "Variable not given",
+        format!(
+            "`-e {name}` hands on a variable of the environment, and neither `env` nor `secrets` has it. Add {name} to one of them."
+        ),
+    )
+    .at(at.index.map_or(path.clone(), |index| path.index(index)))
+    .into()
+}
+
 /// The function's environment is larger than Lambda takes, or cannot be written.
 pub(crate) fn environment(error: &dyn std::error::Error) -> Diagnostics {
     Diagnostic::error("Environment not possible", sentence(&chain(error)))

@@ -9,6 +9,9 @@
 #![cfg(unix)]
 
 mod harness;
+#[path = "../it/image_support.rs"]
+#[expect(dead_code, reason = "tests of the registry itself use the rest")]
+mod registry;
 
 mod create;
 mod custom;
@@ -16,6 +19,7 @@ mod destroy;
 mod drift;
 mod faults;
 mod function_url;
+mod image;
 mod import;
 mod input;
 mod kill;

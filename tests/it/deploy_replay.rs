@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
 use mcplambda::deploy::{
-    Architecture, Aws, Deployed, Failed, HookError, LogFormat, Mode, Operation, Published, Role,
-    Tracing, Wanted, converge,
+    Architecture, Aws, Code, Deployed, Failed, HookError, LogFormat, Mode, Operation, Published,
+    Role, Tracing, Wanted, converge,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -244,8 +244,8 @@ pub(crate) fn wanted() -> Wanted {
         function_name: "time".to_owned(),
         description: "tells the time".to_owned(),
         role: Role::Brought(BROUGHT.to_owned()),
-        runtime: "python3.13".to_owned(),
-        handler: "mcplambda.handler".to_owned(),
+        runtime: Some("python3.13".to_owned()),
+        handler: Some("mcplambda.handler".to_owned()),
         architecture: Architecture::X86_64,
         memory: 1024,
         timeout: 60,
@@ -261,7 +261,7 @@ pub(crate) fn wanted() -> Wanted {
         alias: "live".to_owned(),
         url: None,
         tags: BTreeMap::from([("team".to_owned(), "clocks".to_owned())]),
-        code: Some(b"zip".to_vec()),
+        code: Some(Code::Zip(b"zip".to_vec())),
         code_sha256: SHA.to_owned(),
     }
 }
@@ -349,6 +349,7 @@ pub(crate) fn stage(script: impl IntoIterator<Item = Vec<(&'static str, Answer)>
             iam: client!(aws_sdk_iam),
             logs: client!(aws_sdk_cloudwatchlogs),
             sqs: client!(aws_sdk_sqs),
+            ecr: client!(aws_sdk_ecr),
             account_id: "123456789012".to_owned(),
             region: "eu-central-1".to_owned(),
             partition: "aws".to_owned(),

@@ -2,7 +2,7 @@
 //! holds it and the reason.
 
 use mcplambda::package::image::{ImageSource, Startup};
-use mcplambda::package::{Architecture, Attribute, ErrorKind, ServerSpec};
+use mcplambda::package::{Architecture, Attribute, ErrorKind, Lock, ServerSpec, plan_source};
 
 use crate::package_support::spec;
 
@@ -380,4 +380,39 @@ fn the_platform_of_the_function_may_be_said() {
         ..docker(&["run", "--platform", "linux/arm64/v8", "x"])
     };
     ImageSource::plan(&arm).expect("the function's own platform");
+}
+
+#[test]
+fn a_lock_of_another_image_or_of_packages_is_refused() {
+    let source = plan_source(&docker(&["run", "mcp/time"])).expect("an image");
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let own: Lock = format!("docker.io/mcp/time@{digest}")
+        .parse()
+        .expect("a lock");
+    own.check(&source).expect("its own");
+    assert_eq!(
+        own.versions().into_iter().collect::<Vec<_>>(),
+        [("docker.io/mcp/time".to_owned(), digest.clone())]
+    );
+    let packages = format!("mcp==1.0 --hash=sha256:{}", "a".repeat(64));
+    for (lock, reason) in [
+        (
+            format!("docker.io/mcp/fetch@{digest}"),
+            "lock: it pins `docker.io/mcp/fetch`, and `args` name an image of `docker.io/mcp/time`; make it anew".to_owned(),
+        ),
+        (
+            packages,
+            "lock: it pins packages, and the server is the image `docker.io/mcp/time:latest`; write `docker.io/mcp/time@sha256:…`".to_owned(),
+        ),
+    ] {
+        let lock: Lock = lock.parse().expect("a lock");
+        assert_eq!(lock.check(&source).expect_err("not its own").to_string(), reason);
+    }
+    let server = plan_source(&spec(&["srv"])).expect("a package");
+    assert_eq!(
+        own.check(&server).expect_err("not its own").to_string(),
+        format!(
+            "lock: it pins the image `docker.io/mcp/time@{digest}`, and the server is no image"
+        )
+    );
 }

@@ -222,6 +222,8 @@ pub(crate) struct TestImage {
     pub(crate) architecture: &'static str,
     /// Content of `/app/server`.
     pub(crate) server: Vec<u8>,
+    /// Further files, by path.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
     /// The configuration's `config`.
     pub(crate) settings: Value,
 }
@@ -231,18 +233,26 @@ impl TestImage {
         Self {
             architecture,
             server: server.to_vec(),
+            files: Vec::new(),
             settings: json!({"Entrypoint": ["/app/server"], "Cmd": ["--stdio"], "WorkingDir": "/app", "User": "nobody", "Env": ["A=b"]}),
         }
     }
 
     fn tar(&self) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(self.server.len() as u64);
-        header.set_mode(0o755);
-        archive
-            .append_data(&mut header, "app/server", self.server.as_slice())
-            .expect("packed");
+        let server = ("app/server", &self.server);
+        let others = self
+            .files
+            .iter()
+            .map(|(path, content)| (path.as_str(), content));
+        for (path, content) in std::iter::once(server).chain(others) {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o755);
+            archive
+                .append_data(&mut header, path, content.as_slice())
+                .expect("packed");
+        }
         archive.into_inner().expect("packed")
     }
 

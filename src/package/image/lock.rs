@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::source::ImageSource;
 use crate::package::PackageError;
+use crate::package::sbom::Component;
 
 /// See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,35 @@ impl ImageLock {
     pub fn is_one(text: &str) -> bool {
         let line = text.trim();
         line.contains("@sha256:") && !line.contains(char::is_whitespace)
+    }
+
+    /// Whether it belongs to `source`.
+    ///
+    /// # Errors
+    ///
+    /// [`PackageError::InvalidLock`] for another repository, or another digest than `args` name.
+    pub(crate) fn check(&self, source: &ImageSource) -> Result<(), PackageError> {
+        if self.repository != source.repository() {
+            return Err(PackageError::InvalidLock {
+                reason: format!(
+                    "it pins `{}`, and `args` name an image of `{}`; make it anew",
+                    self.repository,
+                    source.repository()
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// The image as a bill of materials names it (package URL specification, type `oci`).
+    pub(crate) fn component(&self) -> Component {
+        let name = self.repository.rsplit('/').next().unwrap_or_default();
+        Component {
+            ecosystem: "oci",
+            name: name.to_owned(),
+            version: self.digest.clone(),
+            hash: None,
+        }
     }
 
     /// The repository and its digest.

@@ -100,8 +100,13 @@ async fn run(
         there: &there,
         target: &target,
     };
-    let ways: Vec<Way> = futures_util::stream::iter(&image.base_layers)
+    // Made before they are polled: the compiler cannot tell that a closure is good for every lifetime.
+    let layers: Vec<_> = image
+        .base_layers
+        .iter()
         .map(|layer| passing.layer(layer))
+        .collect();
+    let ways: Vec<Way> = futures_util::stream::iter(layers)
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;

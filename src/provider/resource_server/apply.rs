@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use crate::agentcore::discover::{Discovery, discover};
 use crate::deploy::{self, Aws, Deployed, Failed, HookError, Mode, Operation, Published};
+use crate::package::image::{ImageSource, Startup};
 use crate::package::{self, Artifact, Source};
 use crate::plugin::{Attr, Change, Context, Diagnostics};
 use crate::provider::clients::Clients;
 use crate::provider::report;
 
-use super::environment;
+use super::environment::{self, Launch};
+use super::image;
 use super::memory::Remembered;
 use super::model::Server;
 use super::outputs;
@@ -88,11 +90,13 @@ struct Prepared {
     aws: Arc<Aws>,
     source: Source,
     /// `None` where the code does not change.
-    code: Option<Artifact>,
-    /// SHA-256 of the code that is wanted, in base64.
+    code: Option<deploy::Code>,
+    /// Of the code that is wanted, as Lambda reports it.
     code_sha256: String,
     /// The server's command line up to the arguments that are meant for itself.
     launcher: Vec<String>,
+    /// How the image is started, if it is one.
+    image: Option<Startup>,
     /// Variables of the function.
     environment: BTreeMap<String, String>,
     role: deploy::Role,
@@ -124,16 +128,70 @@ async fn prepare(
     }
     server.source_hash = files;
     let remembered = Remembered::read(&context.private);
+    let aws = clients
+        .for_region(server.region.as_str())
+        .await
+        .map_err(|error| report::config(&error))?;
+    let packed = match source.image() {
+        Some(own) => {
+            server.package_type = Attr::from("Image");
+            let place = Place {
+                clients: &clients,
+                aws: &aws,
+                op: &operation(context),
+            };
+            pack_image(&place, &source, own, remembered, server).await?
+        }
+        None => {
+            server.package_type = Attr::from("Zip");
+            pack_zip(&clients, &source, remembered, server).await?
+        }
+    };
+    let environment = environment::compose(&packed.variables, &packed.launch, &source.runtime())
+        .map_err(|error| report::environment(&error))?;
+    let (role, prior) = (spec::role(&change.config), change.prior.clone());
+    Ok(Prepared {
+        aws,
+        source,
+        code: packed.code,
+        code_sha256: packed.code_sha256,
+        launcher: packed.launcher,
+        image: packed.image,
+        environment,
+        role,
+        prior,
+    })
+}
+
+/// The code, and what the function is told about it.
+struct Packed {
+    code: Option<deploy::Code>,
+    code_sha256: String,
+    launcher: Vec<String>,
+    image: Option<Startup>,
+    /// The user's.
+    variables: BTreeMap<String, String>,
+    launch: Launch,
+}
+
+/// A zip, unless it is the one that is deployed.
+async fn pack_zip(
+    clients: &Clients,
+    source: &Source,
+    remembered: Remembered,
+    server: &mut Server,
+) -> Result<Packed, Diagnostics> {
     let (code, code_sha256, launcher) = match (&server.code_sha256, remembered.launcher) {
         (Attr::Known(sha256), Some(launcher)) => (None, sha256.clone(), launcher),
         _ => {
-            let artifact = package(&clients, &source, server).await?;
+            let artifact = package(clients, source, server).await?;
             let own = artifact
                 .argv
                 .len()
                 .saturating_sub(source.server_args().len());
-            let (sha256, launcher) = (artifact.code_sha256.clone(), artifact.argv[..own].to_vec());
-            (Some(artifact), sha256, launcher)
+            let launcher = artifact.argv[..own].to_vec();
+            let code = deploy::Code::Zip(artifact.zip);
+            (Some(code), artifact.code_sha256, launcher)
         }
     };
     let argv = launcher
@@ -141,23 +199,58 @@ async fn prepare(
         .chain(source.server_args())
         .cloned()
         .collect();
-    let user = server.env.known().cloned().unwrap_or_default();
-    let environment = environment::compose(&user, &spec::launch(server, argv), &source.runtime())
-        .map_err(|error| report::environment(&error))?;
-    let aws = clients
-        .for_region(server.region.as_str())
-        .await
-        .map_err(|error| report::config(&error))?;
-    let (role, prior) = (spec::role(&change.config), change.prior.clone());
-    Ok(Prepared {
-        aws,
-        source,
+    Ok(Packed {
         code,
         code_sha256,
         launcher,
-        environment,
-        role,
-        prior,
+        image: None,
+        variables: server.env.known().cloned().unwrap_or_default(),
+        launch: spec::launch(server, argv),
+    })
+}
+
+/// Where an image goes.
+struct Place<'a> {
+    clients: &'a Clients,
+    aws: &'a Aws,
+    op: &'a Operation,
+}
+
+/// An image in its repository, unless it is the one that is deployed.
+async fn pack_image(
+    place: &Place<'_>,
+    source: &Source,
+    own: &ImageSource,
+    remembered: Remembered,
+    server: &mut Server,
+) -> Result<Packed, Diagnostics> {
+    let (code, code_sha256, startup) = match (&server.code_sha256, remembered.image) {
+        (Attr::Known(sha256), Some(startup)) => (None, sha256.clone(), startup),
+        _ => {
+            let ready = image::assemble(place.clients, source, own, server).await?;
+            // What starts nothing is refused before anything is sent.
+            image::start(own, &ready.assembled.startup, server)?;
+            let uri =
+                image::push(place.clients, place.aws, &ready, source, server, place.op).await?;
+            let hex = ready.assembled.digest.trim_start_matches("sha256:");
+            (
+                Some(deploy::Code::Image(uri)),
+                hex.to_owned(),
+                ready.assembled.startup,
+            )
+        }
+    };
+    let (argv, directory) = image::start(own, &startup, server)?;
+    let mut launch = spec::launch(server, argv);
+    launch.cwd = Some(directory);
+    Ok(Packed {
+        code,
+        code_sha256,
+        // All of it follows from the image and `args`.
+        launcher: Vec::new(),
+        image: Some(startup),
+        variables: image::variables(own, &server.env.known().cloned().unwrap_or_default()),
+        launch,
     })
 }
 
@@ -203,9 +296,8 @@ async fn deploy(
     mode: Mode,
 ) -> Result<Seen, Failed> {
     let code = Code {
-        zip: prepared.code.as_ref().map(|artifact| artifact.zip.clone()),
+        code: prepared.code.clone(),
         sha256: prepared.code_sha256.clone(),
-        handler: package::HANDLER.to_owned(),
     };
     let wanted = spec::wanted(
         server,
@@ -244,6 +336,7 @@ async fn finish(
         source: Some(prepared.source.identity()),
         launcher: Some(prepared.launcher.clone()),
         code_sha256: deployed.code_sha256.clone(),
+        image: prepared.image.clone(),
         drift: Vec::new(),
     }
     .write(&mut context.private);

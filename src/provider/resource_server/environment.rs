@@ -74,7 +74,7 @@ pub(crate) enum EnvironmentError {
 }
 
 /// The variables of the function. Runtimes that bring no loop of their own (`provided.*`) start the bridge as the package's `bootstrap`,
-/// and take no wrapper.
+/// images (no runtime) as their entry point; both take no wrapper.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub(crate) fn compose(
         argv: launch.argv.clone(),
     };
     let mut own = BTreeMap::from([(ENV_SERVER.to_owned(), command.to_json())]);
-    if !runtime.starts_with("provided") {
+    if !runtime.is_empty() && !runtime.starts_with("provided") {
         own.insert(ENV_WRAPPER.to_owned(), WRAPPER.to_owned());
     }
     let own_bytes = bytes(&own);

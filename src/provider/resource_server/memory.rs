@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::package::image::Startup;
 use crate::plugin::{Attr, Private};
 
 use super::model::Server;
@@ -12,6 +13,8 @@ const SOURCE: &str = "source";
 const LAUNCHER: &str = "launcher";
 /// SHA-256 of the package that was deployed, to tell it from what is found.
 const CODE: &str = "code_sha256";
+/// How the image that was deployed is started.
+const IMAGE: &str = "image";
 /// Sentences about what the last read found changed.
 const DRIFT: &str = "drift";
 /// The lock that a plan resolved, for the plans of the same change that follow.
@@ -25,6 +28,7 @@ pub(super) struct Remembered {
     pub(super) source: Option<String>,
     pub(super) launcher: Option<Vec<String>>,
     pub(super) code_sha256: Option<String>,
+    pub(super) image: Option<Startup>,
     pub(super) drift: Vec<String>,
 }
 
@@ -43,6 +47,9 @@ impl Remembered {
             source: private.get_str(SOURCE).map(str::to_owned),
             launcher: words(LAUNCHER),
             code_sha256: private.get_str(CODE).map(str::to_owned),
+            image: private
+                .get(IMAGE)
+                .and_then(|startup| serde_json::from_value(startup.clone()).ok()),
             drift: words(DRIFT).unwrap_or_default(),
         }
     }
@@ -55,6 +62,12 @@ impl Remembered {
             (SOURCE, self.source.clone().map(Value::from)),
             (LAUNCHER, self.launcher.clone().map(Value::from)),
             (CODE, self.code_sha256.clone().map(Value::from)),
+            (
+                IMAGE,
+                self.image
+                    .as_ref()
+                    .and_then(|startup| serde_json::to_value(startup).ok()),
+            ),
             (
                 DRIFT,
                 (!self.drift.is_empty()).then(|| Value::from(self.drift.clone())),

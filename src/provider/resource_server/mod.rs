@@ -7,6 +7,7 @@
 mod apply;
 mod environment;
 mod function_url;
+mod image;
 mod memory;
 mod model;
 mod naming;
@@ -51,6 +52,11 @@ impl Resource for ServerResource {
             Ok(source) => diagnostics.append(report::ageing_runtime(&source.runtime())),
             Err(SpecError::Unknown) => {}
             Err(SpecError::Package(error)) => diagnostics.append(report::package(&error)),
+        }
+        if let Ok(source) = spec::source(config, &config.runtime)
+            && let Some(own) = source.image()
+        {
+            diagnostics.append(image::not_given(own, config));
         }
         if let (Some(name), true) = (config.name.as_str(), config.function_name.is_null())
             && naming::function_name(name).is_none()

@@ -74,7 +74,6 @@ pub(super) fn deployed(server: &mut Server, deployed: &Deployed) {
     server.url = Attr::from(deployed.url.clone());
     server.dead_letter_queue_arn = Attr::from(deployed.dead_letter_queue_arn.clone());
     server.code_sha256 = Attr::from(deployed.code_sha256.clone());
-    server.package_type = Attr::from("Zip");
     server.package_size = Attr::from(deployed.code_size);
     gateway_config(server);
 }

@@ -35,16 +35,18 @@ pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<
         Err(SpecError::Package(error)) => return Err(report::package(&error)),
     };
     if context.config.runtime.is_null() {
-        planned.runtime = source.as_ref().map_or(Attr::Unknown, |source| {
-            Attr::Known(source.runtime().to_owned())
-        });
+        planned.runtime = match &source {
+            Some(source) if source.image().is_some() => Attr::Null,
+            Some(source) => Attr::Known(source.runtime().to_owned()),
+            None => Attr::Unknown,
+        };
     }
     bridge_is_there(planned)?;
     files(context, planned, source.as_ref())?;
     let remembered = Remembered::read(&context.prior_private);
     lock(context, planned, source.as_ref(), &remembered).await?;
     match context.prior.clone() {
-        None => outputs_of_create(planned),
+        None => outputs_of_create(planned, source.as_ref()),
         Some(prior) => outputs_of_update(context, planned, &prior, &remembered, source.as_ref()),
     }
     Ok(())
@@ -216,10 +218,19 @@ async fn newer_versions(
     }
 }
 
+/// `Zip` or `Image`, as soon as it is known which.
+fn package_type(source: Option<&Source>) -> Attr<String> {
+    match source {
+        Some(source) if source.image().is_some() => Attr::from("Image"),
+        Some(_) => Attr::from("Zip"),
+        None => Attr::Unknown,
+    }
+}
+
 /// Nothing exists yet, so only what follows from the configuration is known.
-fn outputs_of_create(planned: &mut Server) {
+fn outputs_of_create(planned: &mut Server, source: Option<&Source>) {
     outputs::open(planned);
-    planned.package_type = Attr::from("Zip");
+    planned.package_type = package_type(source);
     if planned.verify.known() == Some(&false) {
         outputs::no_tools(planned);
     }
@@ -295,7 +306,13 @@ fn outputs_of_update(
     if elsewhere || planned.description != prior.description || planned.name != prior.name {
         planned.gateway_config_json = Attr::Unknown;
     }
-    let replaced = differ!(prior, planned; function_name region);
+    let becomes = package_type(source);
+    let other_type = becomes.is_known() && becomes != prior.package_type;
+    if other_type {
+        // Lambda keeps a function's package type for ever.
+        context.requires_replace("command");
+    }
+    let replaced = other_type || differ!(prior, planned; function_name region);
     if replaced {
         // The first half of a replacement: what follows is planned again without a state.
         outputs::open(planned);

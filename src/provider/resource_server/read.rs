@@ -63,7 +63,16 @@ pub(super) async fn read(
                     .drift
                     .push(report::http_changed(&text(&state.function_name)));
             }
+            let cwd = state.cwd.clone();
             launched(&mut state, &launch);
+            // That of the image is no attribute.
+            if let (true, Some(startup)) = (cwd.is_null(), &remembered.image)
+                && let Ok(source) = spec::source(&state, &Attr::Null)
+                && let Some(own) = source.image()
+                && launch.cwd.as_deref() == Some(own.working_directory(startup))
+            {
+                state.cwd = Attr::Null;
+            }
         }
         Err(error) => {
             remembered.drift.push(error.to_string());
@@ -164,16 +173,31 @@ pub(super) fn keep_empty<T: Clone>(
     }
 }
 
+/// The variables that `env` gives: for an image without those that `args` give.
+fn user_variables(
+    state: &Server,
+    environment: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut variables = environment::user_variables(environment);
+    if let Ok(source) = spec::source(state, &Attr::Null)
+        && let Some(own) = source.image()
+    {
+        let given = state.env.known();
+        variables.retain(|name, value| {
+            own.variables().get(name) != Some(value)
+                || given.is_some_and(|given| given.contains_key(name))
+        });
+    }
+    variables
+}
+
 /// The function's configuration as it is served.
 fn configured(state: &mut Server, found: &Found) {
     let configuration = &found.configuration;
     state.description =
         Attr::from(Some(configuration.description.clone()).filter(|text| !text.is_empty()));
-    keep_empty(
-        &mut state.env,
-        &environment::user_variables(&configuration.environment),
-        BTreeMap::is_empty,
-    );
+    let variables = user_variables(state, &configuration.environment);
+    keep_empty(&mut state.env, &variables, BTreeMap::is_empty);
     state.timeout = Attr::Known(configuration.timeout);
     state.memory = Attr::Known(configuration.memory);
     state.ephemeral_storage = Attr::Known(configuration.ephemeral_storage);
@@ -368,6 +392,12 @@ async fn recover_package(
     // The runtime as the function has it, so that the identity is the one of what runs.
     let source = spec::source(&configured, &state.runtime)
         .map_err(|error| report::not_ours(&function, &format!("{error:?}")))?;
+    if source.image().is_some() {
+        // Which digest it was made of is not said by the function: the next plan resolves it.
+        state.resolved_packages = Attr::Null;
+        state.sbom_json = Attr::Null;
+        return Ok(());
+    }
     let location = deploy::code_location(
         aws,
         &function,
@@ -394,6 +424,7 @@ async fn recover_package(
         source: Some(source.identity()),
         launcher: Some(launch.argv[..own].to_vec()),
         code_sha256: Some(found.code_sha256.clone()),
+        image: None,
         drift: Vec::new(),
     }
     .write(&mut context.private);

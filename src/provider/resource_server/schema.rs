@@ -97,7 +97,7 @@ fn mirrored(schema: Schema) -> Schema {
             "command",
             Attribute::string().required().validate(validators::not_empty()).description(
                 "Program that starts the server, as its README says. `uvx` (or `uv` with `args` that begin with `tool`, `run`): a server \
-                 published as a Python package. `python3` (or `python3.12`): a script or module of `source_dir` on Lambda's managed Python. \
+                 published as a Python package. `docker` (with `args` that begin with `run`): a container image. `python3` (or `python3.12`): a script or module of `source_dir` on Lambda's managed Python. \
                  Anything else: a program that `source_dir` or a layer brings, such as `./server`, or that the system has, such as `bash`, on \
                  `provided.al2023`.",
             ),
@@ -106,7 +106,9 @@ fn mirrored(schema: Schema) -> Schema {
             "args",
             strings().optional().description(
                 "Arguments of `command`: its own options, the package or the script, then the arguments of the server. For `uvx`: \
-                 `package`, `package@version`, `package@latest`, extras, `--from`, `--with`, `--python`.",
+                 `package`, `package@version`, `package@latest`, extras, `--from`, `--with`, `--python`. For `docker`: `run`, \
+                 options such as `-i`, `--rm`, `-e NAME=value`, `-e NAME` (given in `env` or `secrets`), `--entrypoint`, `-w`, the image by tag \
+                 or digest, and what replaces its command.",
             ),
         )
         .attribute(
@@ -241,7 +243,8 @@ fn server(schema: Schema) -> Schema {
                 "What is installed: one line a package, `name==version --hash=sha256:…`. Given (from the data source \
                  `mcplambda_package` or a file), exactly this is installed. Not given, the newest versions are resolved when the \
                  server is first applied, and kept in the state until `command`, the package part of `args`, `packages`, what \
-                 `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none.",
+                 `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none. Of an image: \
+                 `registry/repository@sha256:…`, the digest for `architecture`.",
             ),
         )
         .attribute(
@@ -298,7 +301,7 @@ fn function(schema: Schema) -> Schema {
                 // Which ones there are is checked with `command` and `args`, where a `--python` may contradict.
                 .description(
                     "Lambda runtime: `python3.10` to `python3.14`, or `provided.al2023`. Default: that of `--python` in `args` or of a \
-                     `command` such as `python3.12`, else `python3.13`; for programs `provided.al2023`.",
+                     `command` such as `python3.12`, else `python3.13`; for programs `provided.al2023`. Images have none.",
                 ),
         )
         .attribute(
@@ -410,11 +413,11 @@ fn outputs(schema: Schema) -> Schema {
         .attribute("url", text("Address of the function URL, when `function_url` is set. MCP clients of Streamable HTTP take it as it is."))
         .attribute("dead_letter_queue_arn", text("ARN of the queue that is made with `dead_letter_queue`."))
         .attribute("code_sha256", text("SHA-256 of the package in base64, as Lambda reports it. The same inputs give the same value on every machine."))
-        .attribute("package_type", text("`Zip`."))
+        .attribute("package_type", text("`Zip` or `Image`."))
         .attribute("package_size", Attribute::integer().computed().description("Size of the package in bytes."))
         .attribute(
             "resolved_packages",
-            Attribute::map(ValueType::String).computed().description("Installed packages: name to version."),
+            Attribute::map(ValueType::String).computed().description("Installed packages: name to version; of an image its repository to its digest."),
         )
         .attribute(
             "sbom_json",

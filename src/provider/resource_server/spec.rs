@@ -129,11 +129,10 @@ pub(crate) fn strings(attribute: &Attr<Vec<String>>) -> Vec<String> {
     attribute.known().cloned().unwrap_or_default()
 }
 
-/// The code that is wanted: its zip unless it is the one deployed before.
+/// The code that is wanted: the code itself unless it is the one deployed before.
 pub(crate) struct Code {
-    pub(crate) zip: Option<Vec<u8>>,
+    pub(crate) code: Option<deploy::Code>,
     pub(crate) sha256: String,
-    pub(crate) handler: String,
 }
 
 /// What to deploy.
@@ -147,8 +146,9 @@ pub(crate) fn wanted(
         function_name: text(&server.function_name),
         description: text(&server.description),
         role,
-        runtime: text(&server.runtime),
-        handler: code.handler,
+        runtime: server.runtime.known().cloned(),
+        // Images have neither.
+        handler: server.runtime.known().map(|_| package::HANDLER.to_owned()),
         architecture: deploy_architecture(&server.architecture),
         memory: number(&server.memory),
         timeout: number(&server.timeout),
@@ -179,7 +179,7 @@ pub(crate) fn wanted(
         alias: text(&server.alias),
         url: function_url::wanted(server),
         tags: server.tags_all.known().cloned().unwrap_or_default(),
-        code: code.zip,
+        code: code.code,
         code_sha256: code.sha256,
     }
 }
