@@ -172,6 +172,35 @@ fn a_python_script_runs_with_what_its_folder_requires() {
 }
 
 #[test]
+fn a_script_is_imported_with_its_lock_and_its_files() {
+    let local = LocalAws::start();
+    let index = Index::with([Server::new("tiny-library", "1.0.0")]);
+    let files = [
+        ("main.py", "import tiny_library\n\ntiny_library.main()\n"),
+        ("requirements.txt", "tiny-library<3\n"),
+    ];
+    let first = workspace(&local, Some(&index), SCRIPT_MAIN, &files);
+    first.apply().succeeded();
+    index.release(&Server::new("tiny-library", "2.0.0"));
+    let second = workspace(&local, Some(&index), SCRIPT_MAIN, &files);
+    let run = second.run(&[
+        "import",
+        "-no-color",
+        "mcplambda_server.script",
+        "mcp-server-script",
+    ]);
+    assert_eq!(run.status, 0, "{}", run.output);
+    second.plan().is_empty();
+    let (made, imported) = (
+        first.resource("mcplambda_server.script"),
+        second.resource("mcplambda_server.script"),
+    );
+    for attribute in ["source_hash", "lock", "resolved_packages", "sbom_json"] {
+        assert_eq!(imported[attribute], made[attribute], "{attribute}");
+    }
+}
+
+#[test]
 fn files_that_change_between_plan_and_apply_are_not_deployed() {
     let local = LocalAws::start();
     let aws = Aws::new(&local, REGION);
