@@ -2,7 +2,7 @@
 #
 # build    the bridge for both architectures where this machine can, then the provider with them inside
 # bridge   the bridge alone: target/bridge/{x86_64,arm64}/bridge
-# check    format, lints, docs and the hermetic tests: needs Rust and python3 (for uv); one test asks PyPI
+# check    format, lints, docs and the hermetic tests: needs Rust, python3 (for uv) and npm; one test asks PyPI
 # test     check, local-aws's own tests, the outside tests, and the end-to-end tests with the real terraform
 # outside  MCP's conformance suite, and other people's clients and servers, against the bridge; needs python3 3.11 and npm
 # demo     from nothing to a tool call that answers, in a local AWS
@@ -108,6 +108,7 @@ tools-for-test:
 	@missing=; $(rust_tools); \
 	$(call needs,terraform,install Terraform 1.8 or newer from https://developer.hashicorp.com/terraform/install); \
 	$(call needs,python3,install Python 3.10 or newer (Debian and Ubuntu: apt-get install python3 python3-venv)); \
+	$(call needs,npm,install Node 20 or newer with npm); \
 	[ -z "$$missing" ]
 
 tools-for-outside:

@@ -79,7 +79,10 @@ pub(crate) fn for_server(
         // One start per environment: writing the compiled files costs more than it ever saves.
         ProcessScope::Environment => default("PYTHONDONTWRITEBYTECODE", "1"),
         // A start per event: the second one finds the first one's compiled files.
-        ProcessScope::Invocation => default("PYTHONPYCACHEPREFIX", "/tmp/.pycache"),
+        ProcessScope::Invocation => {
+            default("PYTHONPYCACHEPREFIX", "/tmp/.pycache");
+            default("NODE_COMPILE_CACHE", "/tmp/.node-compile-cache");
+        }
     }
 
     search_paths(&mut all, &task_root, Path::new(LAYERS), &runtime);
@@ -269,6 +272,7 @@ mod tests {
         let chosen = [
             ("HOME", "/tmp/me"),
             ("LAMBDA_TASK_ROOT", "/nonexistent"),
+            ("NODE_COMPILE_CACHE", "/tmp/o"),
             ("PYTHONPATH", "/mine"),
             ("PYTHONPYCACHEPREFIX", "/tmp/p"),
             ("XDG_CACHE_HOME", "/tmp/c"),

@@ -12,7 +12,7 @@ use super::{Architecture, Source};
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// `command`, `args`, `packages`, `runtime` or `lock`.
+    /// `command`, `args`, `packages`, `allow_scripts`, `runtime` or `lock`.
     pub name: &'static str,
     /// Element of a list attribute, counted from 0.
     pub index: Option<usize>,
@@ -70,7 +70,7 @@ pub enum PackageError {
     /// `command` names a kind of server that is not known.
     #[error(
         "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a server published as a \
-         Python package; `docker run` and an image; `python3` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
+         Python package; `npx`, which runs one published as an npm package; `docker run` and an image; `python3` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
          `source_dir` names and write its path there, such as `./server`"
     )]
     UnsupportedCommand { command: String },
@@ -143,6 +143,84 @@ pub enum PackageError {
         wanted: String,
         newest: String,
     },
+
+    /// The npm registry did not answer.
+    #[error(
+        "the npm registry could not be reached: {detail}. Check the network and proxy settings, and the registry that `npm` is told to \
+         use (.npmrc, npm_config_registry)"
+    )]
+    RegistryUnreachable { detail: String },
+
+    /// The npm registry wants other credentials.
+    #[error(
+        "the npm registry refuses the request: {detail}. Check the credentials that `npm` is given for it (.npmrc)"
+    )]
+    RegistryRefused { detail: String },
+
+    /// No registry knows the package.
+    #[error(
+        "package `{package}` does not exist in the npm registry. Check its spelling; a private package needs the registry of its scope \
+         and credentials for it (.npmrc)"
+    )]
+    NotInRegistry { package: String },
+
+    /// A package comes from a git repository, an address or a folder.
+    #[error(
+        "`{package}`{needed_by} does not come from an npm registry, so no lock could say which bytes run. Use a server whose packages are \
+         all published"
+    )]
+    NotFromRegistry { package: String, needed_by: String },
+
+    /// The registry gives no strong hash.
+    #[error(
+        "the npm registry gives no SHA-512 for `{package}` (only: {found}), so its bytes cannot be locked. Ask for a newer release of it in \
+         `packages`"
+    )]
+    WeakHash { package: String, found: String },
+
+    /// The package says that it runs elsewhere only.
+    #[error(
+        "`{package}` does not run on {target}: it is {wanted}. Use a server that does not need it"
+    )]
+    WrongPlatform {
+        package: String,
+        target: String,
+        wanted: String,
+    },
+
+    /// The package says that it needs a newer Node.
+    #[error("`{package}` needs Node {engines}, which {runtime} is not. {next_step}")]
+    RuntimeTooOld {
+        package: String,
+        engines: String,
+        runtime: String,
+        next_step: String,
+    },
+
+    /// A native addon that Node could not load on the function.
+    #[error(
+        "`{file}` of `{package}` is a native addon for {found}, and `{package}` has none for {target}. {next_step}"
+    )]
+    ForeignAddon {
+        file: String,
+        package: String,
+        found: String,
+        target: String,
+        next_step: String,
+    },
+
+    /// A script that the user allowed did not succeed.
+    #[error(
+        "an install script that `allow_scripts` allows failed:\n{output}\nScripts run on this machine, told that they install for \
+         {target}; take the package out of `allow_scripts`, or use a release that needs no script"
+    )]
+    ScriptFailed { output: String, target: String },
+
+    /// The server is started by a program that the function does not have.
+    #[error(
+        "`{file}` runs under `{interpreter}`, which Lambda's Node runtimes do not have. Use a server that runs under `node`"
+    )]
+    ForeignInterpreter { file: String, interpreter: String },
 
     /// Requirements contradict each other.
     #[error(
@@ -250,20 +328,29 @@ impl PackageError {
             Self::UnsupportedCommand { .. }
             | Self::Invalid { .. }
             | Self::InvalidLock { .. }
+            | Self::RuntimeTooOld { .. }
+            | Self::ForeignInterpreter { .. }
             | Self::NoEntryPoint { .. } => ErrorKind::Input,
             Self::ToolMissing { .. }
             | Self::ToolUnusable { .. }
             | Self::ToolFailed { .. }
+            | Self::ScriptFailed { .. }
             | Self::NoBridge { .. } => ErrorKind::Tool,
             Self::Image(error) => error.kind(),
-            Self::Network { .. } => ErrorKind::Network,
+            Self::Network { .. } | Self::RegistryUnreachable { .. } => ErrorKind::Network,
             Self::IndexRefused { .. }
+            | Self::RegistryRefused { .. }
+            | Self::NotInRegistry { .. }
+            | Self::NotFromRegistry { .. }
+            | Self::WeakHash { .. }
             | Self::PackageNotFound { .. }
             | Self::VersionNotFound { .. }
             | Self::Conflict { .. } => ErrorKind::Unresolvable,
-            Self::NoWheel { .. } | Self::WrongArchitecture { .. } | Self::WrongMachine { .. } => {
-                ErrorKind::NoWheel
-            }
+            Self::NoWheel { .. }
+            | Self::WrongArchitecture { .. }
+            | Self::WrongMachine { .. }
+            | Self::WrongPlatform { .. }
+            | Self::ForeignAddon { .. } => ErrorKind::NoWheel,
             Self::HashMismatch { .. } => ErrorKind::HashMismatch,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Unpackageable { .. } | Self::NotOurZip { .. } | Self::Io { .. } => ErrorKind::Io,
@@ -273,6 +360,7 @@ impl PackageError {
     /// [`Self::attribute`], and when the error is about a package that `source` names, the very element that names it.
     pub fn locate(&self, source: &Source) -> Option<Attribute> {
         let (Self::PackageNotFound { package, .. }
+        | Self::NotInRegistry { package }
         | Self::VersionNotFound { package, .. }
         | Self::NoWheel { package, .. }) = self
         else {
@@ -295,8 +383,16 @@ impl PackageError {
             | Self::WrongMachine { attribute, .. }
             | Self::TooLarge { attribute, .. } => Some(*attribute),
             Self::InvalidLock { .. } | Self::HashMismatch { .. } => Some(Attribute::whole("lock")),
+            Self::ScriptFailed { .. } => Some(Attribute::whole("allow_scripts")),
+            Self::RuntimeTooOld { .. } => Some(Attribute::whole("runtime")),
             Self::NoEntryPoint { .. }
             | Self::PackageNotFound { .. }
+            | Self::NotInRegistry { .. }
+            | Self::NotFromRegistry { .. }
+            | Self::WeakHash { .. }
+            | Self::WrongPlatform { .. }
+            | Self::ForeignAddon { .. }
+            | Self::ForeignInterpreter { .. }
             | Self::VersionNotFound { .. }
             | Self::Conflict { .. }
             | Self::NoWheel { .. }

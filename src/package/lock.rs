@@ -8,8 +8,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::image::ImageLock;
+use super::npx::{self, NpmLock};
 use super::python_lock::PythonLock;
-use super::{PackageError, Source, sbom};
+use super::{Notice, PackageError, Source, sbom};
 
 /// Exact versions and hashes. Its text is that of its kind; two locks are equal when they install the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Lock {
     Python(PythonLock),
     /// A container image: `registry/repository@sha256:<64 hex digits>`.
     Image(ImageLock),
+    /// npm packages: `name@version sha512-<base64>`.
+    Npm(NpmLock),
 }
 
 impl Lock {
@@ -27,6 +30,7 @@ impl Lock {
         match self {
             Self::Python(lock) => lock.versions(),
             Self::Image(lock) => lock.versions(),
+            Self::Npm(lock) => lock.versions(),
         }
     }
 
@@ -39,6 +43,7 @@ impl Lock {
         match self {
             Self::Python(lock) => lock.components(),
             Self::Image(lock) => vec![lock.component()],
+            Self::Npm(lock) => lock.components(),
         }
     }
 
@@ -55,16 +60,29 @@ impl Lock {
                 None => Err(super::custom::nothing_to_lock()),
             },
             (Self::Image(lock), Source::Image(source)) => lock.check(source),
-            (Self::Python(_), Source::Image(source)) => Err(PackageError::InvalidLock {
-                reason: format!(
-                    "it pins packages, and the server is the image `{}`; write `{}@sha256:…`",
-                    source.name,
-                    source.repository()
-                ),
-            }),
+            (Self::Python(_) | Self::Npm(_), Source::Image(source)) => {
+                Err(PackageError::InvalidLock {
+                    reason: format!(
+                        "it pins packages, and the server is the image `{}`; write `{}@sha256:…`",
+                        source.name,
+                        source.repository()
+                    ),
+                })
+            }
             (Self::Image(lock), _) => Err(PackageError::InvalidLock {
                 reason: format!("it pins the image `{lock}`, and the server is no image"),
             }),
+            (Self::Npm(lock), Source::Npx(source)) => lock.check(source),
+            (Self::Python(_), Source::Npx(_)) => Err(other_kind("Python", "npm")),
+            (Self::Npm(_), Source::Uvx(_) | Source::Custom(_)) => Err(other_kind("npm", "Python")),
+        }
+    }
+
+    /// What a user should know of this lock, though `source` can be installed from it.
+    pub fn notices(&self, source: &Source) -> Vec<Notice> {
+        match (self, source) {
+            (Self::Npm(lock), Source::Npx(source)) => lock.notices(source),
+            _ => Vec::new(),
         }
     }
 }
@@ -74,6 +92,7 @@ impl fmt::Display for Lock {
         match self {
             Self::Python(lock) => lock.fmt(f),
             Self::Image(lock) => lock.fmt(f),
+            Self::Npm(lock) => lock.fmt(f),
         }
     }
 }
@@ -83,9 +102,20 @@ impl FromStr for Lock {
 
     /// Reads a lock of any kind.
     fn from_str(text: &str) -> Result<Self, PackageError> {
-        match ImageLock::is_one(text) {
-            true => text.parse().map(Self::Image),
-            false => text.parse().map(Self::Python),
+        if ImageLock::is_one(text) {
+            return text.parse().map(Self::Image);
         }
+        if npx::is_npm_lock(text) {
+            return text.parse().map(Self::Npm);
+        }
+        text.parse().map(Self::Python)
+    }
+}
+
+fn other_kind(found: &str, wanted: &str) -> PackageError {
+    PackageError::InvalidLock {
+        reason: format!(
+            "it holds {found} packages, but the server consists of {wanted} packages. Make the lock anew for this configuration"
+        ),
     }
 }

@@ -1,12 +1,13 @@
 //! Server spec in, bytes out: what the user wrote becomes a lock, and a lock becomes a deterministic zip.
 //!
-//! Enters: [`ServerSpec`] (the user's words) and [`Tools`] (where `uv` is, and the environment it sees).
+//! Enters: [`ServerSpec`] (the user's words) and [`Tools`] (where `uv` and `npm` are, and the environment they see).
 //! Leaves: [`Source`] (what they mean), [`Lock`] (exact versions and hashes), [`Artifact`] (what Lambda is given).
-//! Refuses: to call AWS, to run a package's build script, and to put anything of the build machine into the zip.
+//! Refuses: to call AWS, to run a package's script unless the user allows it, and to put anything of the build machine into the zip.
 //!
 //! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `requirements`) ->
 //! `lock` (`resolve`, `wheel`) -> `python_packages` -> `uvx` (`entry_point`) or `custom` -> `stage` (`elf`) -> `assemble` -> `zip` ->
-//! `digest`. `uv` runs the tool, `uv_report` reads its complaints.
+//! `digest`. `uv` runs the tool, `uv_report` reads its complaints. `npx` is
+//! the same for npm packages.
 
 mod architecture;
 mod assemble;
@@ -19,6 +20,8 @@ mod error;
 mod folder;
 pub mod image;
 mod lock;
+mod notice;
+mod npx;
 mod program;
 mod python_lock;
 mod python_packages;
@@ -43,6 +46,7 @@ pub use architecture::{Architecture, UnknownArchitecture};
 pub use error::{Attribute, ErrorKind, PackageError};
 pub use folder::DEFAULT_EXCLUDES;
 pub use lock::Lock;
+pub use notice::Notice;
 pub use source::{ServerSpec, Source, plan_source};
 pub use tools::{Tool, Tools};
 
@@ -52,8 +56,8 @@ pub const HANDLER: &str = "mcplambda.handler";
 /// What Lambda is given, and how the server in it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// The deployment package: the bridge as `mcplambda-bridge` or `bootstrap`, `site-packages/**`, `mcplambda.lock`, and the files of the
-    /// server's folder. Same inputs, same bytes.
+    /// The deployment package: the bridge as `mcplambda-bridge` or `bootstrap`, `site-packages/**` or `node_modules/**`,
+    /// `mcplambda.lock`, and the files of the server's folder. Same inputs, same bytes.
     pub zip: Vec<u8>,
     /// SHA-256 of `zip` in base64, as Lambda reports it in `CodeSha256`.
     pub code_sha256: String,
@@ -61,7 +65,7 @@ pub struct Artifact {
     pub unzipped_size: u64,
     /// The server's command line in the function, the user's arguments included.
     pub argv: Vec<String>,
-    /// Lambda's runtime identifier, e.g. `python3.13`.
+    /// Lambda's runtime identifier, e.g. `python3.13`, `nodejs22.x`.
     pub runtime: String,
     /// Never run (the bridge takes over first), but Lambda wants one for zip functions.
     pub handler: String,
@@ -87,6 +91,7 @@ pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageErro
             None => Err(custom::nothing_to_lock()),
         },
         Source::Image(source) => image::resolve(tools, source).await.map(Lock::Image),
+        Source::Npx(source) => npx::resolve(tools, source).await.map(Lock::Npm),
     }
 }
 
@@ -172,13 +177,21 @@ pub async fn build_around(
         (Source::Uvx(source), Some(Lock::Python(lock))) => {
             uvx::build(tools, source, lock, bridge).await
         }
-        (Source::Uvx(_), None) => Err(no_lock()),
+        (Source::Npx(source), Some(Lock::Npm(lock))) => {
+            npx::build(tools, source, lock, bridge).await
+        }
+        (Source::Uvx(_) | Source::Npx(_), None) => Err(no_lock()),
         (Source::Custom(source), None) => custom::build(tools, source, None, bridge).await,
         (Source::Custom(source), Some(Lock::Python(lock))) => {
             custom::build(tools, source, Some(lock), bridge).await
         }
         // Images are no zips: see `image::build`. A lock of another kind was refused above.
         (Source::Image(_), _) | (_, Some(Lock::Image(_))) => Err(no_lock()),
+        // `check` has refused every other pair already.
+        (Source::Uvx(_) | Source::Custom(_), Some(Lock::Npm(_)))
+        | (Source::Npx(_), Some(Lock::Python(_))) => Err(PackageError::InvalidLock {
+            reason: "it is of another kind than the server".to_owned(),
+        }),
     }
 }
 

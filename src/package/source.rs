@@ -4,17 +4,21 @@
 use super::custom::CustomSource;
 use super::error::Attribute;
 use super::image::ImageSource;
+use super::npx::NpxSource;
 use super::uvx::UvxSource;
 use super::{Architecture, PackageError};
 
 /// The user's words, as the configuration holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpec {
-    /// `uvx`, or `uv` with `args` beginning `tool run`; `docker` with `args` beginning `run`; `python3`, or any program.
+    /// `uvx`, or `uv` with `args` beginning `tool run`; `npx`; `docker` with `args` beginning `run`; `python3`, or any program.
     pub command: String,
     pub args: Vec<String>,
-    /// Packages installed besides the server's own, in the notation of the command's package manager: `httpx<1`.
+    /// Packages installed besides the server's own, in the notation of the command's package manager: `httpx<1`,
+    /// `zod@3`.
     pub packages: Vec<String>,
+    /// npm packages whose install scripts run; `None` when the user does not say.
+    pub allow_scripts: Option<Vec<String>>,
     /// Lambda's runtime identifier when given: `python3.13`.
     pub runtime: Option<String>,
     pub architecture: Architecture,
@@ -34,6 +38,8 @@ pub struct ServerSpec {
 pub enum Source {
     /// A server published as a Python package.
     Uvx(UvxSource),
+    /// A server published as an npm package.
+    Npx(NpxSource),
     /// A server that any command starts, with files of its own or without.
     Custom(CustomSource),
     /// A server published as a container image.
@@ -48,6 +54,7 @@ impl Source {
             Self::Uvx(source) => source.packages.python.name(),
             Self::Custom(source) => source.runtime(),
             Self::Image(_) => String::new(),
+            Self::Npx(source) => source.runtime(),
         }
     }
 
@@ -57,6 +64,7 @@ impl Source {
             Self::Uvx(source) => source.packages.architecture,
             Self::Custom(source) => source.architecture,
             Self::Image(source) => source.architecture,
+            Self::Npx(source) => source.architecture(),
         }
     }
 
@@ -66,6 +74,7 @@ impl Source {
             Self::Uvx(source) => &source.uvx.server_args,
             Self::Custom(source) => source.args(),
             Self::Image(source) => &source.run.args,
+            Self::Npx(source) => source.server_args(),
         }
     }
 
@@ -75,6 +84,7 @@ impl Source {
             Self::Uvx(source) => &source.uvx.package,
             Self::Custom(source) => source.name(),
             Self::Image(source) => &source.name,
+            Self::Npx(source) => source.package(),
         }
     }
 
@@ -83,6 +93,7 @@ impl Source {
     pub fn identity(&self) -> String {
         match self {
             Self::Uvx(source) => source.identity(),
+            Self::Npx(source) => source.identity(),
             Self::Custom(source) => source.identity(),
             Self::Image(source) => source.identity(),
         }
@@ -91,7 +102,7 @@ impl Source {
     /// SHA-256 over the files of the server's own folder; `None` without one, and before [`super::open`].
     pub fn content_hash(&self) -> Option<&str> {
         match self {
-            Self::Uvx(_) | Self::Image(_) => None,
+            Self::Uvx(_) | Self::Npx(_) | Self::Image(_) => None,
             Self::Custom(source) => source.content_hash(),
         }
     }
@@ -100,7 +111,7 @@ impl Source {
     /// before [`super::open`].
     pub fn is_locked(&self) -> bool {
         match self {
-            Self::Uvx(_) | Self::Image(_) => true,
+            Self::Uvx(_) | Self::Npx(_) | Self::Image(_) => true,
             Self::Custom(source) => source.packages().is_some(),
         }
     }
@@ -108,7 +119,7 @@ impl Source {
     /// Where to point for an error about the packages together.
     pub(crate) fn attribute(&self) -> Attribute {
         match self {
-            Self::Uvx(_) => Attribute::whole("args"),
+            Self::Uvx(_) | Self::Npx(_) => Attribute::whole("args"),
             Self::Custom(source) => source.attribute(),
             Self::Image(source) => source.attribute(),
         }
@@ -119,6 +130,7 @@ impl Source {
         match self {
             Self::Uvx(source) => source.packages.names(package),
             Self::Custom(source) => source.packages()?.names(package),
+            Self::Npx(source) => source.names(package),
             Self::Image(_) => None,
         }
     }
@@ -138,7 +150,21 @@ impl Source {
 ///
 /// [`ErrorKind::Input`](super::ErrorKind::Input), pointing at the attribute and element.
 pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
-    match program(&spec.command) {
+    let program = program(&spec.command);
+    if program != "npx" && spec.allow_scripts.is_some() {
+        return Err(PackageError::Invalid {
+            attribute: Attribute::whole("allow_scripts"),
+            reason: format!(
+                "only npm packages have install scripts, and `{}` installs none; remove it",
+                spec.command
+            ),
+        });
+    }
+    match program {
+        "npx" => {
+            no_folder(spec)?;
+            NpxSource::plan(spec).map(Source::Npx)
+        }
         "uvx" => {
             no_folder(spec)?;
             UvxSource::plan(spec, 0).map(Source::Uvx)
@@ -159,9 +185,6 @@ pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
             no_folder(spec)?;
             ImageSource::plan(spec).map(Source::Image)
         }
-        "npx" => Err(PackageError::UnsupportedCommand {
-            command: spec.command.clone(),
-        }),
         _ => CustomSource::plan(spec).map(Source::Custom),
     }
 }
@@ -185,5 +208,8 @@ fn no_folder(spec: &ServerSpec) -> Result<(), PackageError> {
 /// The program's name without its directory: READMEs show both `uvx` and `/opt/homebrew/bin/uvx`.
 fn program(command: &str) -> &str {
     let name = command.rsplit(['/', '\\']).next().unwrap_or(command);
-    name.strip_suffix(".exe").unwrap_or(name)
+    [".exe", ".cmd"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .unwrap_or(name)
 }

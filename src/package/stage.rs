@@ -56,7 +56,7 @@ impl Content {
     }
 
     /// The first bytes, up to `count`.
-    fn head(&self, count: usize) -> Result<Vec<u8>, PackageError> {
+    pub(crate) fn head(&self, count: usize) -> Result<Vec<u8>, PackageError> {
         match self {
             Self::File(path) | Self::Seen { path, .. } => {
                 let file = std::fs::File::open(path).map_err(|error| io("read", path, error))?;
@@ -308,7 +308,7 @@ fn read_text(path: &Path) -> Result<String, PackageError> {
 }
 
 /// Every file under `root` by its relative path.
-fn walk(root: &Path) -> Result<BTreeMap<String, PathBuf>, PackageError> {
+pub(crate) fn walk(root: &Path) -> Result<BTreeMap<String, PathBuf>, PackageError> {
     let mut files = BTreeMap::new();
     for entry in walkdir::WalkDir::new(root) {
         let entry = entry.map_err(|error| {

@@ -19,6 +19,8 @@ use super::PackageError;
 pub struct Tools {
     /// The `uv` program; the first on the `PATH` of `environment` when `None`.
     pub uv_path: Option<PathBuf>,
+    /// The `npm` program; the first on the `PATH` of `environment` when `None`.
+    pub npm_path: Option<PathBuf>,
     /// Where downloads are kept, those of each tool in a folder of its name; the tool's own default when `None`. Safe to delete,
     /// safe to share.
     pub cache_dir: Option<PathBuf>,
@@ -35,6 +37,15 @@ impl Tools {
     /// [`PackageError::ToolMissing`], saying where it looked and how to get `uv`.
     pub fn uv(&self) -> Result<PathBuf, PackageError> {
         self.program(Tool::Uv, self.uv_path.as_deref())
+    }
+
+    /// The `npm` to run.
+    ///
+    /// # Errors
+    ///
+    /// [`PackageError::ToolMissing`], saying where it looked and how to get `npm`.
+    pub fn npm(&self) -> Result<PathBuf, PackageError> {
+        self.program(Tool::Npm, self.npm_path.as_deref())
     }
 
     fn program(&self, tool: Tool, given: Option<&Path>) -> Result<PathBuf, PackageError> {
@@ -73,6 +84,7 @@ impl Tools {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     Uv,
+    Npm,
 }
 
 impl Tool {
@@ -80,6 +92,7 @@ impl Tool {
     pub fn name(self) -> &'static str {
         match self {
             Self::Uv => "uv",
+            Self::Npm => "npm",
         }
     }
 
@@ -87,6 +100,8 @@ impl Tool {
         match (self, cfg!(windows)) {
             (Self::Uv, false) => "uv",
             (Self::Uv, true) => "uv.exe",
+            (Self::Npm, false) => "npm",
+            (Self::Npm, true) => "npm.cmd",
         }
     }
 
@@ -96,6 +111,10 @@ impl Tool {
             Self::Uv => {
                 "It resolves and installs the server's packages; install it (`pip install uv`, or see \
                  https://docs.astral.sh/uv/getting-started/installation/) or set `uv_path` in the provider's configuration"
+            }
+            Self::Npm => {
+                "It resolves and installs the server's packages; install Node.js 20 or newer, which brings it (https://nodejs.org), or \
+                 set `npm_path` in the provider's configuration"
             }
         }
     }

@@ -152,6 +152,7 @@ impl Clients {
     pub fn tools(&self) -> Tools {
         Tools {
             uv_path: self.config.uv_path.clone(),
+            npm_path: self.config.npm_path.clone(),
             cache_dir: self.config.cache_dir.clone(),
             environment: std::env::vars_os().collect(),
         }

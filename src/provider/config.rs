@@ -41,6 +41,8 @@ pub struct ProviderConfig {
     pub cache_dir: Option<PathBuf>,
     /// The `uv` to run; `None` looks on PATH.
     pub uv_path: Option<PathBuf>,
+    /// The `npm` to run; `None` looks on PATH.
+    pub npm_path: Option<PathBuf>,
 }
 
 /// One `assume_role` block. Field for field what `sts:AssumeRole` takes.
@@ -104,6 +106,7 @@ impl std::fmt::Debug for ProviderConfig {
             )
             .field("cache_dir", &self.cache_dir)
             .field("uv_path", &self.uv_path)
+            .field("npm_path", &self.npm_path)
             .finish()
     }
 }

@@ -36,6 +36,7 @@ crate::model! {
         pub skip_credentials_validation: bool,
         pub cache_dir: String,
         pub uv_path: String,
+        pub npm_path: String,
     }
 
     /// One `assume_role` block.
@@ -128,9 +129,10 @@ pub fn schema() -> Schema {
         )
         .attribute(
             "cache_dir",
-            text("Where downloaded packages are kept, so that later runs are faster. Default: the cache of `uv`."),
+            text("Where downloaded packages are kept, so that later runs are faster. Default: the caches of `uv` and `npm`."),
         )
-        .attribute("uv_path", text("The `uv` program that resolves and installs packages. Default: the first one on `PATH`."))
+        .attribute("uv_path", text("The `uv` program that resolves and installs Python packages. Default: the first one on `PATH`."))
+        .attribute("npm_path", text("The `npm` program that resolves and installs npm packages. Default: the first one on `PATH`."))
         .block("assume_role", NestedBlock::list(assume_role()))
         .block(
             "default_tags",
@@ -384,6 +386,7 @@ fn whole(model: ConfigModel, diagnostics: &mut Diagnostics) -> Option<ProviderCo
         skip_credentials_validation: settled(model.skip_credentials_validation)?.unwrap_or(false),
         cache_dir: given(model.cache_dir)?.map(|path| super::credentials::expand_home(&path)),
         uv_path: given(model.uv_path)?.map(|path| super::credentials::expand_home(&path)),
+        npm_path: given(model.npm_path)?.map(|path| super::credentials::expand_home(&path)),
     })
 }
 

@@ -71,7 +71,8 @@ impl DataSource for PackageDataSource {
                 Attribute::string()
                     .computed()
                     .description(
-                        "Exact versions and hashes, one line a package: `name==version --hash=sha256:…`. Null where nothing is installed.",
+                        "Exact versions and hashes, one line a package: `name==version --hash=sha256:…` of Python packages, \
+                         `name@version sha512-…` of npm packages. Null where nothing is installed.",
                     ),
             )
             .attribute(
@@ -83,7 +84,7 @@ impl DataSource for PackageDataSource {
             )
             .attribute(
                 "versions",
-                Attribute::map(ValueType::String).computed().description("The packages: name to version."),
+                Attribute::map(ValueType::String).computed().description("The packages: name to version; of npm packages `a>b` is the `b` that lies inside `a`."),
             )
     }
 
@@ -96,6 +97,8 @@ impl DataSource for PackageDataSource {
             command: state.command.known().cloned().unwrap_or_default(),
             args: state.args.known().cloned().unwrap_or_default(),
             packages: state.packages.known().cloned().unwrap_or_default(),
+            // Whether scripts run does not change what is locked.
+            allow_scripts: None,
             runtime: state.runtime.known().cloned(),
             architecture: match state.architecture.as_str() {
                 Some("arm64") => Architecture::Arm64,

@@ -4,7 +4,7 @@
 
 use crate::agentcore::discover::DiscoverError;
 use crate::deploy::DeployError;
-use crate::package::{self, ErrorKind, Lock, PackageError, Source};
+use crate::package::{self, ErrorKind, Lock, Notice, PackageError, Source};
 use crate::plugin::{Diagnostic, Diagnostics, Path};
 
 use super::config_error::ConfigError;
@@ -52,6 +52,16 @@ fn package_at(error: &PackageError, attribute: Option<package::Attribute>) -> Di
 /// What is wrong with it, at `lock`.
 pub(crate) fn lock(text: &str) -> Result<Lock, Diagnostics> {
     text.parse().map_err(|error| package(&error))
+}
+
+/// What a user should know of a package that can be made all the same.
+pub(crate) fn notices(notices: &[Notice]) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for notice in notices {
+        let warning = Diagnostic::warning(notice.title(), sentence(&notice.to_string()));
+        diagnostics.append(warning.at(notice.attribute().name).into());
+    }
+    diagnostics
 }
 
 /// The index did not answer while planning: apply needs it, the plan does not.
@@ -161,7 +171,7 @@ pub(crate) fn no_bridge(architecture: package::Architecture) -> Diagnostics {
 pub(crate) fn unknown_at_apply() -> Diagnostics {
     Diagnostic::error(
         "Server not known",
-        "`command`, `args`, `packages`, `cwd`, `source_dir`, `source_excludes`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
+        "`command`, `args`, `packages`, `allow_scripts`, `cwd`, `source_dir`, `source_excludes`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
          provider; please report it with the configuration.",
     )
     .into()

@@ -4,11 +4,17 @@
 //! `tests/local-aws/install.sh` makes. What is missing fails the test and says how to get it.
 //!
 //! Every test has its own local-aws and its own package index, so they run in parallel. The package index serves tiny
-//! MCP servers; one test takes a public server from PyPI.
+//! MCP servers; two tests take public servers, from PyPI and from npm.
 
 #![cfg(unix)]
 
 mod harness;
+#[path = "../shared/npm_registry.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the hermetic tests, which do more with it"
+)]
+mod npm_registry;
 #[path = "../it/image_support.rs"]
 #[expect(dead_code, reason = "tests of the registry itself use the rest")]
 mod registry;
@@ -25,6 +31,7 @@ mod input;
 mod kill;
 mod layers;
 mod lock;
+mod npx;
 mod options;
 mod regions;
 mod update;

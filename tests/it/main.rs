@@ -1,4 +1,4 @@
-//! Hermetic tests: nothing here needs another test, or a network (but `package_pypi`). Those of packaging need `uv` and `python3`.
+//! Hermetic tests: nothing here needs another test, or a network (but `package_pypi`). Those of packaging need `uv`, `python3` and `npm`.
 
 mod agentcore_discover;
 mod agentcore_tool_schema;
@@ -31,6 +31,12 @@ mod image_registry;
 mod image_source;
 mod image_support;
 mod layering;
+#[path = "../shared/npm_registry.rs"]
+mod npm_registry;
+mod npx_build;
+mod npx_resolve;
+mod npx_source;
+mod npx_support;
 mod package_bridge;
 mod package_build;
 mod package_folder;

@@ -546,6 +546,7 @@ fn disguised(tools: &Tools, home: &Path, umask: &str, afterwards: &str) -> Tools
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
     Tools {
         uv_path: Some(path),
+        npm_path: None,
         ..tools.clone()
     }
 }

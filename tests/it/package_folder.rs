@@ -34,6 +34,7 @@ fn spec(folder: &Path, command: &str) -> ServerSpec {
         command: command.to_owned(),
         args: Vec::new(),
         packages: Vec::new(),
+        allow_scripts: None,
         runtime: None,
         architecture: Architecture::X86_64,
         cwd: None,
@@ -51,6 +52,7 @@ async fn opened(spec: &ServerSpec) -> Result<Source, PackageError> {
 fn no_tools() -> Tools {
     Tools {
         uv_path: None,
+        npm_path: None,
         cache_dir: None,
         environment: BTreeMap::new(),
     }

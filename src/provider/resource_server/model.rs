@@ -28,6 +28,7 @@ crate::model! {
         pub(crate) source_excludes: Vec<String>,
         pub(crate) source_hash: String,
         pub(crate) packages: Vec<String>,
+        pub(crate) allow_scripts: Vec<String>,
         pub(crate) lock: String,
         pub(crate) process_scope: String,
         pub(crate) startup_timeout: u32,

@@ -154,6 +154,9 @@ async fn lock(
     if let (Some(lock), Some(source)) = (lock.known(), source) {
         lock.check(source)
             .map_err(|error| report::packaging(&error, source))?;
+        context
+            .diagnostics
+            .append(report::notices(&lock.notices(source)));
     }
     outputs::installed(planned, &lock);
     Ok(())
@@ -182,12 +185,17 @@ async fn try_resolution(
         return Ok(Attr::Unknown);
     };
     match package::resolve(&clients.tools(), source).await {
-        Ok(lock) if context.store_planned_private => {
+        Ok(lock) if !context.store_planned_private => {
+            context
+                .diagnostics
+                .append(report::notices(&lock.notices(source)));
+            Ok(Attr::Unknown)
+        }
+        Ok(lock) => {
             let lock = lock.to_string();
             memory::plan_lock(&mut context.private, &lock);
             Ok(Attr::Known(lock))
         }
-        Ok(_) => Ok(Attr::Unknown),
         Err(error) if error.kind() == package::ErrorKind::Network => {
             context
                 .diagnostics
@@ -257,6 +265,7 @@ fn outputs_of_update(
         || !same_lock(&prior.lock, &planned.lock)
         || prior.source_hash != planned.source_hash
         || remembered.code_drifted(prior)
+        || empty_if_none(&prior.allow_scripts) != empty_if_none(&planned.allow_scripts)
         || planned.runtime != prior.runtime
         || planned.architecture != prior.architecture;
     let other_role = role_changes(context, planned, prior);
@@ -352,6 +361,15 @@ fn role_changes(context: &Context, planned: &mut Server, prior: &Server) -> bool
         Attr::Unknown
     };
     !managed
+}
+
+/// To name no script and to say nothing install the same.
+fn empty_if_none(names: &Attr<Vec<String>>) -> Option<&[String]> {
+    match names {
+        Attr::Known(names) => Some(names),
+        Attr::Null => Some(&[]),
+        Attr::Unknown => None,
+    }
 }
 
 /// Whether two locks install the same; comments and order do not count.

@@ -131,6 +131,11 @@ fn launched(state: &mut Server, launch: &Launch) {
     state.command = Attr::from(launch.note.command.as_str());
     keep_empty(&mut state.args, &launch.note.args, Vec::is_empty);
     keep_empty(&mut state.packages, &launch.note.packages, Vec::is_empty);
+    keep_empty(
+        &mut state.allow_scripts,
+        &launch.note.allow_scripts,
+        Vec::is_empty,
+    );
     if spec::noted_folder(&state.source_dir) != launch.note.source_dir {
         let relative = launch.note.source_dir.clone();
         state.source_dir = Attr::from(relative.filter(|path| path != spec::ABSOLUTE_FOLDER));

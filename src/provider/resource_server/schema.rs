@@ -97,7 +97,7 @@ fn mirrored(schema: Schema) -> Schema {
             "command",
             Attribute::string().required().validate(validators::not_empty()).description(
                 "Program that starts the server, as its README says. `uvx` (or `uv` with `args` that begin with `tool`, `run`): a server \
-                 published as a Python package. `docker` (with `args` that begin with `run`): a container image. `python3` (or `python3.12`): a script or module of `source_dir` on Lambda's managed Python. \
+                 published as a Python package. `npx`: one published as an npm package. `docker` (with `args` that begin with `run`): a container image. `python3` (or `python3.12`): a script or module of `source_dir` on Lambda's managed Python. \
                  Anything else: a program that `source_dir` or a layer brings, such as `./server`, or that the system has, such as `bash`, on \
                  `provided.al2023`.",
             ),
@@ -106,7 +106,8 @@ fn mirrored(schema: Schema) -> Schema {
             "args",
             strings().optional().description(
                 "Arguments of `command`: its own options, the package or the script, then the arguments of the server. For `uvx`: \
-                 `package`, `package@version`, `package@latest`, extras, `--from`, `--with`, `--python`. For `docker`: `run`, \
+                 `package`, `package@version`, `package@latest`, extras, `--from`, `--with`, `--python`. For `npx`: `package`, `@scope/package`, each with \
+                 `@version`, `@range` or `@tag` behind it, `-y`, `--package`. For `docker`: `run`, \
                  options such as `-i`, `--rm`, `-e NAME=value`, `-e NAME` (given in `env` or `secrets`), `--entrypoint`, `-w`, the image by tag \
                  or digest, and what replaces its command.",
             ),
@@ -233,14 +234,21 @@ fn server(schema: Schema) -> Schema {
         .attribute(
             "packages",
             strings().optional().validate(validators::each(validators::not_empty())).description(
-                "Further requirements that are resolved together with the server's own, in pip's notation, such as `mcp<2`. For servers on \
-                 Lambda's managed Python.",
+                "Further packages that are resolved together with the server's own: in pip's notation, such as `mcp<2`, for servers on \
+                 Lambda's managed Python; in npm's, such as `zod@3`, for `npx`.",
+            ),
+        )
+        .attribute(
+            "allow_scripts",
+            strings().optional().validate(validators::each(validators::not_empty())).description(
+                "npm packages whose install scripts run, by name. No other script runs. They run on the machine that applies, told that they \
+                 install for Lambda; what they leave behind is not locked. `[]` says that none is needed.",
             ),
         )
         .attribute(
             "lock",
             Attribute::string().optional().computed().validate(validators::not_empty()).description(
-                "What is installed: one line a package, `name==version --hash=sha256:…`. Given (from the data source \
+                "What is installed: one line a package, `name==version --hash=sha256:…` for `uvx`, `name@version sha512-…` for `npx`. Given (from the data source \
                  `mcplambda_package` or a file), exactly this is installed. Not given, the newest versions are resolved when the \
                  server is first applied, and kept in the state until `command`, the package part of `args`, `packages`, what \
                  `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none. Of an image: \
@@ -298,10 +306,10 @@ fn function(schema: Schema) -> Schema {
             Attribute::string()
                 .optional()
                 .computed()
-                // Which ones there are is checked with `command` and `args`, where a `--python` may contradict.
+                // Which ones there are is checked with `command` and `args`.
                 .description(
-                    "Lambda runtime: `python3.10` to `python3.14`, or `provided.al2023`. Default: that of `--python` in `args` or of a \
-                     `command` such as `python3.12`, else `python3.13`; for programs `provided.al2023`. Images have none.",
+                    "Lambda runtime: `python3.10` to `python3.14`, `nodejs22.x` or `nodejs24.x`, or `provided.al2023`. Default: that of `--python` in \
+                     `args` or of a `command` such as `python3.12`, else `python3.13`; for `npx` `nodejs22.x`; for programs `provided.al2023`. Images have none.",
                 ),
         )
         .attribute(

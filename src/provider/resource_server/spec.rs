@@ -42,6 +42,7 @@ fn server_spec(
     let undecided = server.command.is_unknown()
         || server.args.is_unknown()
         || server.packages.is_unknown()
+        || server.allow_scripts.is_unknown()
         || server.cwd.is_unknown()
         || server.source_dir.is_unknown()
         || server.source_excludes.is_unknown()
@@ -54,6 +55,7 @@ fn server_spec(
         command: text(&server.command),
         args: strings(&server.args),
         packages: strings(&server.packages),
+        allow_scripts: server.allow_scripts.known().cloned(),
         runtime: configured_runtime.known().cloned(),
         architecture: package_architecture(&server.architecture),
         cwd: server.cwd.known().cloned(),
@@ -108,6 +110,7 @@ pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
             packages: strings(&server.packages),
             source_dir: noted_folder(&server.source_dir),
             source_excludes: strings(&server.source_excludes),
+            allow_scripts: strings(&server.allow_scripts),
         },
     }
 }

@@ -37,12 +37,20 @@ fn find() -> Tools {
     if terraform.is_none() {
         missing.push("terraform 1.8 or newer is not on PATH: https://developer.hashicorp.com/terraform/install".to_owned());
     }
+    if on_path("npm").is_none() {
+        missing.push("npm is not on PATH: install Node 20 or newer with npm".to_owned());
+    }
     for (what, path, how) in [
         ("local-aws", local_aws.clone(), "cargo build -p local-aws"),
         ("uv", venv_bin.join("uv"), "tests/local-aws/install.sh"),
         (
             "moto",
             venv_bin.join("moto_server"),
+            "tests/local-aws/install.sh",
+        ),
+        (
+            "Node for functions",
+            root.join("target/tools/node"),
             "tests/local-aws/install.sh",
         ),
         (

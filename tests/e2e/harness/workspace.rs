@@ -316,11 +316,15 @@ impl Run {
 fn environment(aws: &LocalAws) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
     let path = std::env::var("PATH").unwrap_or_default();
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache");
+    let cache = |tool: &str| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{tool}-cache"));
+        directory.display().to_string()
+    };
     for (name, value) in [
         // The venv first: its uv is the pinned one.
         ("PATH", format!("{}:{path}", tools().venv_bin.display())),
-        ("UV_CACHE_DIR", cache.display().to_string()),
+        ("UV_CACHE_DIR", cache("uv")),
+        ("npm_config_cache", cache("npm")),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
         ("AWS_REGION", REGION.to_owned()),
@@ -338,6 +342,7 @@ fn environment(aws: &LocalAws) -> BTreeMap<String, String> {
         let upper = name.to_ascii_uppercase();
         upper.ends_with("_PROXY")
             || upper.starts_with("SSL_CERT_")
+            || upper == "NODE_EXTRA_CA_CERTS"
             || upper == "TMPDIR"
             || upper == "LANG"
     };

@@ -74,7 +74,7 @@ impl Runtimes {
             }
         }
         for major in NODE {
-            if let Some(interpreter) = node(major) {
+            if let Some(interpreter) = node(major, target) {
                 found.push((format!("nodejs{major}.x"), interpreter));
             }
         }
@@ -93,7 +93,7 @@ impl Runtimes {
         if let Some((_, interpreter)) = self.found.iter().find(|(name, _)| name == runtime) {
             return Ok(Runtime::Managed(interpreter.clone()));
         }
-        let way = if runtime == "python3.13" {
+        let way = if ["python3.13", "nodejs22.x"].contains(&runtime) {
             "run tests/local-aws/install.sh and start local-aws again"
         } else {
             "install that interpreter so that it is on PATH and start local-aws again"
@@ -228,8 +228,9 @@ fn python(place: &Place, minor: &str, names: &[String]) -> Option<Interpreter> {
     (version == minor && path.is_file()).then(|| of_host(path, prefix, names))
 }
 
-fn node(major: &str) -> Option<Interpreter> {
-    on_path("node").find_map(|program| {
+fn node(major: &str, target: &Path) -> Option<Interpreter> {
+    let fetched = installations(&target.join("tools/node"), &format!("{major}."), "node");
+    on_path("node").chain(fetched).find_map(|program| {
         let version = output(&program, &["--version"])?;
         let path = program.canonicalize().ok()?;
         let prefix = path.parent()?.parent()?.to_owned();

@@ -1,0 +1,138 @@
+//! A source and its lock in, the package out: `npm` installs exactly the lock, hash by hash, and the result is staged, checked and zipped.
+//!
+//! Refuses a lock that belongs to another configuration, tarballs with other bytes than locked, and everything that the stage
+//! and the zip refuse.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::lock::NpmLock;
+use super::stage::Stage;
+use super::tree::project;
+use super::{NpxSource, bin, native, npm, prune, report};
+use crate::package::assemble::{self, Parts, Subject};
+use crate::package::error::Attribute;
+use crate::package::{Artifact, Lock, PackageError, Tools, zip};
+
+/// See [`super::super::build`].
+pub(crate) async fn build(
+    tools: &Tools,
+    source: &NpxSource,
+    lock: &NpmLock,
+    bridge: &[u8],
+) -> Result<Artifact, PackageError> {
+    let work = npm::directory(tools)?;
+    install(tools, source, lock, work.path()).await?;
+    let (source, lock, bridge) = (source.clone(), lock.clone(), bridge.to_vec());
+    let packed = tokio::task::spawn_blocking(move || pack(work, &source, &lock, bridge));
+    packed.await.map_err(|error| PackageError::Unpackageable {
+        path: "the package".to_owned(),
+        reason: error.to_string(),
+    })?
+}
+
+/// Installs `lock` into `directory`, then runs the scripts that are allowed.
+async fn install(
+    tools: &Tools,
+    source: &NpxSource,
+    lock: &NpmLock,
+    directory: &Path,
+) -> Result<(), PackageError> {
+    let allowed = source.allowed_scripts();
+    let (package, locked) = project(lock);
+    npm::write_project(directory, &package, Some(&locked)).await?;
+    let options = ["--bin-links=false".to_owned()];
+    npm::run(tools, source, directory, &["ci"], &options)
+        .await
+        .map_err(|failure| explain(failure, source, lock))?;
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = vec!["rebuild"];
+    arguments.extend(allowed.iter().map(String::as_str));
+    // Scripts call the programs of other packages, such as `node-gyp-build`.
+    // Only the packages that are named are rebuilt, so all of those may.
+    let options = [
+        "--ignore-scripts=false",
+        "--dangerously-allow-all-scripts",
+        "--bin-links",
+    ]
+    .map(str::to_owned);
+    match npm::run(tools, source, directory, &arguments, &options).await {
+        Ok(()) => Ok(()),
+        Err(npm::Failure::Unusable(error)) => Err(error),
+        Err(npm::Failure::Complaint(complaint)) => Err(PackageError::ScriptFailed {
+            output: report::indented(&complaint.text),
+            target: source.target(),
+        }),
+    }
+}
+
+/// A complaint about what is locked already.
+fn explain(failure: npm::Failure, source: &NpxSource, lock: &NpmLock) -> PackageError {
+    let gone = |package: &str| PackageError::InvalidLock {
+        reason: format!(
+            "`{package}` is locked, but the registry no longer offers it. Make the lock anew"
+        ),
+    };
+    match report::read(failure, "install the locked packages", &source.target()) {
+        PackageError::NotInRegistry { package } => gone(&package),
+        PackageError::VersionNotFound {
+            package, wanted, ..
+        } => gone(&format!("{package}@{wanted}")),
+        PackageError::HashMismatch { detail, .. } => {
+            let wanted = detail
+                .split_whitespace()
+                .find(|word| word.starts_with("sha512-"));
+            let place = wanted.and_then(|hash| lock.with_integrity(hash));
+            PackageError::HashMismatch {
+                package: place
+                    .map_or_else(|| "a package".to_owned(), |place| lock.described(place)),
+                detail,
+            }
+        }
+        other => other,
+    }
+}
+
+/// Stage to artifact. Owns the directory that holds the files, so that it outlives a caller that went away.
+fn pack(
+    work: TempDir,
+    source: &NpxSource,
+    lock: &NpmLock,
+    bridge: Vec<u8>,
+) -> Result<Artifact, PackageError> {
+    let mut stage = Stage::read(work.path(), lock)?;
+    prune::prune(&mut stage, lock);
+    native::check(&mut stage, source, lock)?;
+    let file = bin::choose(source, &stage.bins()?)?;
+    let Some(content) = stage.files.get(&file) else {
+        return Err(PackageError::Unpackageable {
+            path: file,
+            reason: "the package names it as its program, but does not bring it".to_owned(),
+        });
+    };
+    let mut argv = bin::command_line(&file, &content.head(bin::FIRST_LINE)?)?;
+    argv.extend(source.server_args().iter().cloned());
+
+    let artifact = assemble::assemble(Parts {
+        subject: Subject {
+            package: source.package().to_owned(),
+            attribute: Attribute::whole("args"),
+            ways_out: WAYS_OUT,
+        },
+        sizes: stage.sizes(lock)?,
+        files: stage.files,
+        bridge,
+        bridge_name: zip::BRIDGE_NAME,
+        lock: Some(Lock::Npm(lock.clone())),
+        argv,
+        runtime: source.runtime(),
+    });
+    drop(work);
+    artifact
+}
+
+const WAYS_OUT: &str = "leave out `--package` packages that the server does not need, ask for a smaller release of the largest in \
+                        `packages`, or use a server with fewer dependencies";

@@ -1,0 +1,216 @@
+//! Runs `npm` for a project in a directory of its own: arguments in, nothing or a complaint out.
+//!
+//! The user's registries, credentials, proxies and certificates count (environment, user's and machine's `.npmrc`, and the `.npmrc` of the
+//! directory that Terraform runs in). What would make the outcome depend on the machine is set here, on the command line, which
+//! wins over all of them.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::NpxSource;
+use super::tree::{LIBC, OS, cpu};
+use crate::package::tools::{self, Tool};
+use crate::package::{PackageError, Tools};
+
+/// Settings of every run. A release of `npm` that does not know one of them says so and goes on.
+const SETTINGS: [&str; 24] = [
+    "--json",
+    "--loglevel=error",
+    "--logs-max=0",
+    "--color=false",
+    "--progress=false",
+    "--unicode=false",
+    "--audit=false",
+    "--fund=false",
+    "--update-notifier=false",
+    "--dry-run=false",
+    "--global=false",
+    "--workspaces=false",
+    "--package-lock=true",
+    "--package-lock-only=false",
+    "--lockfile-version=3",
+    // No address in the lock: whichever registry has the same bytes will do.
+    "--omit-lockfile-registry-resolved",
+    "--install-strategy=hoisted",
+    "--omit=dev",
+    "--include=prod",
+    "--include=optional",
+    "--include=peer",
+    "--engine-strict=false",
+    "--force=false",
+    "--ignore-scripts",
+];
+
+/// `npm` ended with another status than 0.
+#[derive(Debug)]
+pub(crate) struct Complaint {
+    /// `E404`, `ETARGET`; empty when it gave none.
+    pub(crate) code: String,
+    pub(crate) summary: String,
+    pub(crate) detail: String,
+    /// What it wrote on standard error.
+    pub(crate) text: String,
+}
+
+/// Why a run did not succeed.
+pub(crate) enum Failure {
+    Complaint(Complaint),
+    Unusable(PackageError),
+}
+
+/// Runs `npm` in `project`, with `arguments` and `options` after the settings; the later wins.
+pub(crate) async fn run(
+    tools: &Tools,
+    source: &NpxSource,
+    project: &Path,
+    arguments: &[&str],
+    options: &[String],
+) -> Result<(), Failure> {
+    let path = tools.npm().map_err(Failure::Unusable)?;
+    let mut command = Command::new(&path);
+    command
+        .args(&arguments[..1])
+        .args(SETTINGS)
+        .arg(format!("--os={OS}"))
+        .arg(format!("--cpu={}", cpu(source.architecture)))
+        .arg(format!("--libc={LIBC}"))
+        .args(&source.command.registry_options)
+        .args(options)
+        .args(&arguments[1..])
+        .current_dir(project)
+        .env_clear()
+        .envs(&tools.environment)
+        // For install scripts, which fetch or build for this platform: the names that prebuild-install, node-gyp-build and
+        // node-pre-gyp read.
+        .env("npm_config_platform", OS)
+        .env("npm_config_target_platform", OS)
+        .env("npm_config_arch", cpu(source.architecture))
+        .env("npm_config_target_arch", cpu(source.architecture))
+        .env("npm_config_target_libc", LIBC);
+    if let Some(cache_dir) = &tools.cache_dir {
+        command.arg("--cache").arg(cache_dir.join("npm"));
+    }
+    let ended = tools::run(Tool::Npm, &path, command, "")
+        .await
+        .map_err(Failure::Unusable)?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    Err(Failure::Complaint(complaint(
+        &ended.output,
+        &ended.complaints,
+        &ended.status.to_string(),
+    )))
+}
+
+/// Reads the object that `--json` puts on standard output; text of scripts may stand around it.
+fn complaint(output: &str, complaints: &str, status: &str) -> Complaint {
+    let object = output.find('{').and_then(|start| {
+        let mut values = serde_json::Deserializer::from_str(&output[start..]).into_iter::<Value>();
+        values.next()?.ok()
+    });
+    let error = object.as_ref().and_then(|object| object.get("error"));
+    let field = |name: &str| {
+        error
+            .and_then(|error| error.get(name))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let text: Vec<&str> = complaints
+        .lines()
+        .map(|line| {
+            ["npm error", "npm ERR!"]
+                .iter()
+                .find_map(|start| line.strip_prefix(start))
+                .unwrap_or(line)
+                .trim_end()
+        })
+        .filter(|line| !line.is_empty() && !line.contains("complete log of this run"))
+        .collect();
+    Complaint {
+        code: field("code"),
+        summary: field("summary"),
+        detail: field("detail"),
+        text: match text.is_empty() {
+            true => format!("it ended with {status} and said nothing"),
+            false => text.join("\n"),
+        },
+    }
+}
+
+/// Makes the project's files. The `.npmrc` of the working directory is the one that `npx` would read there.
+pub(crate) async fn write_project(
+    project: &Path,
+    package: &str,
+    lock: Option<&str>,
+) -> Result<(), PackageError> {
+    let write = async |name: &str, text: &[u8]| {
+        let path = project.join(name);
+        tokio::fs::write(&path, text)
+            .await
+            .map_err(|source| PackageError::Io {
+                action: "write",
+                path,
+                source,
+            })
+    };
+    write("package.json", package.as_bytes()).await?;
+    if let Some(lock) = lock {
+        write("package-lock.json", lock.as_bytes()).await?;
+    }
+    match tokio::fs::read(".npmrc").await {
+        Ok(settings) => write(".npmrc", &settings).await,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(PackageError::Io {
+            action: "read",
+            path: ".npmrc".into(),
+            source,
+        }),
+    }
+}
+
+/// A directory that only this user can look into, removed with the value.
+pub(crate) fn directory(tools: &Tools) -> Result<tempfile::TempDir, PackageError> {
+    let place = tools.temporary_directory();
+    tempfile::Builder::new()
+        .prefix("mcplambda-")
+        .tempdir_in(&place)
+        .map_err(|source| PackageError::Io {
+            action: "make a directory in",
+            path: place,
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_is_read_from_between_other_output() {
+        let output = "> thing@1 install\n{\"error\": {\"code\": \"E404\", \"summary\": \"Not Found \", \"detail\": \"x\"}}\nrest";
+        let found = complaint(
+            output,
+            "npm error code E404\nnpm ERR! 404\n\nnpm error A complete log of this run can be found in: /x\n",
+            "exit status: 1",
+        );
+        assert_eq!(
+            (
+                found.code.as_str(),
+                found.summary.as_str(),
+                found.detail.as_str()
+            ),
+            ("E404", "Not Found", "x")
+        );
+        assert_eq!(found.text, " code E404\n 404");
+        let silent = complaint("", "", "signal: 9 (SIGKILL)");
+        assert_eq!(
+            silent.text,
+            "it ended with signal: 9 (SIGKILL) and said nothing"
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! A source in, the lock of the newest versions that satisfy it out: `npm` decides versions and where each package lies.
+//!
+//! Nothing is installed and no script runs. Refuses a command that no package offers, so that a plan says it already.
+
+use serde_json::{Map, Value, json};
+
+use super::lock::NpmLock;
+use super::tree::{PROJECT, PackageLock};
+use super::{NpxSource, bin, npm, report};
+use crate::package::{PackageError, Tools};
+
+/// See [`super::super::resolve`].
+pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock, PackageError> {
+    let work = npm::directory(tools)?;
+    let project = work.path();
+    npm::write_project(project, &package_json(source), None).await?;
+    let options: Vec<String> = source.command.resolver_options.clone();
+    npm::run(
+        tools,
+        source,
+        project,
+        &["install", "--package-lock-only"],
+        &options,
+    )
+    .await
+    .map_err(|failure| report::read(failure, "resolve the packages", &source.target()))?;
+    let path = project.join("package-lock.json");
+    let text = tokio::fs::read_to_string(&path)
+        .await
+        .map_err(|source| PackageError::Io {
+            action: "read",
+            path,
+            source,
+        })?;
+    let tree = PackageLock::parse(&text)?;
+    let lock = tree.lock(source)?;
+    lock.check(source)?;
+    bin::choose(source, &tree.bins())?;
+    Ok(lock)
+}
+
+/// A project that needs what the configuration names.
+fn package_json(source: &NpxSource) -> String {
+    let needs: Map<String, Value> = source
+        .packages()
+        .map(|spec| (spec.name.clone(), Value::from(spec.wanted.as_str())))
+        .collect();
+    json!({"name": PROJECT, "private": true, "dependencies": needs}).to_string()
+}

@@ -1,0 +1,286 @@
+//! npm's own lock file (`package-lock.json`) in, a lock of what runs on the function out; and the other way round, for `npm ci`.
+//!
+//! Left out on the way in: what is for other platforms, what only such packages need, and what lies in another package's
+//! tarball. On the way out each package needs what lies inside it, and the project needs what lies at the top, all at exact
+//! versions: so `npm` puts every package where the lock has it, and has nothing left to choose.
+//!
+//! Refuses packages that do not come from a registry, and hashes that are weaker than SHA-512.
+//!
+//! Source: npm documentation, "package-lock.json" (lockfileVersion 3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::NpxSource;
+use super::bin::Bins;
+use super::lock::{NpmLock, Pin, Place, is_exact, is_sha512};
+use crate::package::{Architecture, PackageError, Tool};
+
+/// What is needed of a `package-lock.json`.
+#[derive(Deserialize)]
+pub(crate) struct PackageLock {
+    packages: BTreeMap<String, Entry>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Entry {
+    name: Option<String>,
+    version: Option<String>,
+    resolved: Option<String>,
+    integrity: Option<String>,
+    link: bool,
+    in_bundle: bool,
+    has_install_script: bool,
+    os: Words,
+    cpu: Words,
+    libc: Words,
+    engines: Value,
+    bin: Value,
+    dependencies: BTreeMap<String, String>,
+    optional_dependencies: BTreeMap<String, String>,
+    peer_dependencies: BTreeMap<String, String>,
+}
+
+/// A word or a list of them; both are found in packages.
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Words {
+    #[default]
+    None,
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Words {
+    /// npm's rule: any of the words that stand alone, none of those with a `!`.
+    fn admit(&self, wanted: &str) -> bool {
+        let words: Vec<&str> = match self {
+            Self::None => return true,
+            Self::One(word) => vec![word],
+            Self::Many(words) => words.iter().map(String::as_str).collect(),
+        };
+        let refused = words
+            .iter()
+            .filter_map(|word| word.strip_prefix('!'))
+            .any(|word| word == wanted);
+        let mut plain = words
+            .iter()
+            .filter(|word| !word.starts_with('!'))
+            .peekable();
+        let any = plain.peek().is_none() || plain.any(|word| *word == wanted || *word == "any");
+        any && !refused
+    }
+}
+
+/// The processor as Node names it.
+pub(crate) fn cpu(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "x64",
+        Architecture::Arm64 => "arm64",
+    }
+}
+
+pub(crate) const OS: &str = "linux";
+pub(crate) const LIBC: &str = "glibc";
+
+impl PackageLock {
+    pub(crate) fn parse(text: &str) -> Result<Self, PackageError> {
+        serde_json::from_str(text)
+            .map_err(|error| unreadable(format!("its lock cannot be read: {error}")))
+    }
+
+    /// What of it is installed for `source`.
+    pub(crate) fn lock(&self, source: &NpxSource) -> Result<NpmLock, PackageError> {
+        let named: BTreeSet<&str> = source.packages().map(|spec| spec.name.as_str()).collect();
+        let mut pins = BTreeMap::new();
+        for path in self.reachable(source.architecture) {
+            let entry = &self.packages[path];
+            let Some(place) = place_of(path) else {
+                return Err(unreadable(format!(
+                    "its lock has `{path}`, which lies in no `node_modules`"
+                )));
+            };
+            if entry.in_bundle {
+                continue;
+            }
+            let version = entry.version.clone().filter(|version| is_exact(version));
+            let described = || place.join(">");
+            let elsewhere = entry.link || entry.resolved.is_some();
+            let (Some(version), false) = (version, elsewhere) else {
+                return Err(PackageError::NotFromRegistry {
+                    package: described(),
+                    needed_by: self.needed_by(place.last().map_or("", String::as_str)),
+                });
+            };
+            let hashes = entry.integrity.as_deref().unwrap_or_default();
+            let integrity = hashes.split_whitespace().find(|hash| is_sha512(hash));
+            let integrity = integrity.ok_or_else(|| PackageError::WeakHash {
+                package: format!("{}@{version}", described()),
+                found: match hashes.split_once('-') {
+                    Some((algorithm, _)) => algorithm.to_owned(),
+                    None => "none".to_owned(),
+                },
+            })?;
+            let own_name = place.last().filter(|own| Some(*own) != entry.name.as_ref());
+            let alias_of = own_name.and(entry.name.clone());
+            let top = matches!(place.as_slice(), [name] if named.contains(name.as_str()));
+            let pin = Pin {
+                alias_of,
+                version,
+                integrity: integrity.to_owned(),
+                install_script: entry.has_install_script,
+                engines: top.then(|| node_engines(&entry.engines)).flatten(),
+            };
+            pins.insert(place, pin);
+        }
+        if pins.is_empty() {
+            return Err(unreadable("its lock holds no package".to_owned()));
+        }
+        Ok(NpmLock::new(pins))
+    }
+
+    /// What the packages at the top offer to start, by name.
+    pub(crate) fn bins(&self) -> BTreeMap<String, Bins> {
+        let top = self.packages.iter().filter_map(|(path, entry)| {
+            let [name] = place_of(path)?.try_into().ok()?;
+            let name: String = name;
+            let version = entry.version.clone().unwrap_or_default();
+            Some((name.clone(), Bins::read(&name, &version, &entry.bin)))
+        });
+        top.collect()
+    }
+
+    /// Paths of the packages that the project needs on the function, as Node would find them.
+    fn reachable(&self, architecture: Architecture) -> BTreeSet<&str> {
+        let fits = |entry: &Entry| {
+            entry.os.admit(OS) && entry.cpu.admit(cpu(architecture)) && entry.libc.admit(LIBC)
+        };
+        let mut found = BTreeSet::new();
+        let mut waiting = vec![""];
+        while let Some(path) = waiting.pop() {
+            let Some(entry) = self.packages.get(path) else {
+                continue;
+            };
+            let needed = entry
+                .dependencies
+                .keys()
+                .chain(entry.optional_dependencies.keys())
+                .chain(entry.peer_dependencies.keys());
+            for name in needed {
+                let Some((at, needed)) = self.found_from(path, name) else {
+                    continue;
+                };
+                if fits(needed) && found.insert(at) {
+                    waiting.push(at);
+                }
+            }
+        }
+        found
+    }
+
+    /// The package `name` that Node finds from the package at `path`: inside it, beside it, further out.
+    fn found_from(&self, path: &str, name: &str) -> Option<(&str, &Entry)> {
+        let mut from = path;
+        loop {
+            let separator = if from.is_empty() { "" } else { "/" };
+            let candidate = format!("{from}{separator}node_modules/{name}");
+            if let Some((at, entry)) = self.packages.get_key_value(&candidate) {
+                return Some((at, entry));
+            }
+            if from.is_empty() {
+                return None;
+            }
+            from = from
+                .rsplit_once("node_modules/")
+                .map_or("", |(outer, _)| outer.trim_end_matches('/'));
+        }
+    }
+
+    /// ` (needed by `x@1.0.0`)` when another package names it.
+    fn needed_by(&self, name: &str) -> String {
+        let dependent = self.packages.iter().find(|(path, entry)| {
+            !path.is_empty()
+                && (entry.dependencies.contains_key(name)
+                    || entry.optional_dependencies.contains_key(name))
+        });
+        let Some((place, entry)) =
+            dependent.and_then(|(path, entry)| Some((place_of(path)?, entry)))
+        else {
+            return String::new();
+        };
+        let version = entry.version.as_deref().unwrap_or("?");
+        format!(" (needed by `{}@{version}`)", place.join(">"))
+    }
+}
+
+fn unreadable(output: String) -> PackageError {
+    PackageError::ToolFailed {
+        tool: Tool::Npm,
+        action: "resolve the packages",
+        output,
+    }
+}
+
+/// `["a", "@s/b"]` of `node_modules/a/node_modules/@s/b`.
+fn place_of(path: &str) -> Option<Place> {
+    let inner = path.strip_prefix("node_modules/")?;
+    Some(inner.split("/node_modules/").map(str::to_owned).collect())
+}
+
+/// The path of a place.
+pub(crate) fn path_of(place: &[String]) -> String {
+    format!("node_modules/{}", place.join("/node_modules/"))
+}
+
+/// `engines.node` where it says something that a lock can hold.
+fn node_engines(engines: &Value) -> Option<String> {
+    let range = engines.get("node")?.as_str()?.trim();
+    let plain = !range.is_empty() && !range.contains(['"', '\n', '\r']);
+    plain.then(|| range.to_owned())
+}
+
+/// `package.json` and `package-lock.json` from which `npm ci` installs exactly `lock`.
+pub(crate) fn project(lock: &NpmLock) -> (String, String) {
+    let mut needs: BTreeMap<&[String], Map<String, Value>> = BTreeMap::new();
+    for (place, pin) in lock.pins() {
+        if let Some((name, outer)) = place.split_last() {
+            let wanted = match &pin.alias_of {
+                Some(real) => format!("npm:{real}@{}", pin.version),
+                None => pin.version.clone(),
+            };
+            needs
+                .entry(outer)
+                .or_default()
+                .insert(name.clone(), Value::from(wanted));
+        }
+    }
+    let top = needs.remove(&[][..]).unwrap_or_default();
+    let mut packages = Map::new();
+    packages.insert(String::new(), json!({"name": PROJECT, "dependencies": top}));
+    for (place, pin) in lock.pins() {
+        let mut entry = Map::new();
+        if let Some(real) = &pin.alias_of {
+            entry.insert("name".to_owned(), Value::from(real.as_str()));
+        }
+        entry.insert("version".to_owned(), Value::from(pin.version.as_str()));
+        entry.insert("integrity".to_owned(), Value::from(pin.integrity.as_str()));
+        if pin.install_script {
+            // Without it `npm rebuild` does not look for scripts.
+            entry.insert("hasInstallScript".to_owned(), Value::Bool(true));
+        }
+        if let Some(inside) = needs.remove(place.as_slice()) {
+            entry.insert("dependencies".to_owned(), Value::Object(inside));
+        }
+        packages.insert(path_of(place), Value::Object(entry));
+    }
+    let package = json!({"name": PROJECT, "private": true, "dependencies": top});
+    let lock =
+        json!({"name": PROJECT, "lockfileVersion": 3, "requires": true, "packages": packages});
+    (package.to_string(), lock.to_string())
+}
+
+/// Name of the project that `npm` works for; it shows nowhere.
+pub(crate) const PROJECT: &str = "mcplambda";
