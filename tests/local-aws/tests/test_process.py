@@ -49,10 +49,11 @@ def start_invoking(aws, event):
 def test_the_ready_line_says_what_is_there():
     aws = LocalAws()
     try:
-        assert set(aws.ready) == {"endpoint", "moto", "region", "account_id", "isolation", "runtimes"}
+        assert set(aws.ready) == {"endpoint", "moto", "region", "account_id", "isolation", "registry", "runtimes"}
         assert aws.ready["endpoint"].startswith("http://127.0.0.1:")
         assert aws.ready["moto"].startswith("http://127.0.0.1:")
         assert aws.ready["account_id"] == aws.client("sts").get_caller_identity()["Account"] == "123456789012"
+        assert aws.ready["registry"].startswith("127.0.0.1:"), "install it (Debian and Ubuntu: apt-get install docker-registry)"
         assert "python3.13" in aws.ready["runtimes"]
         assert aws.local("GET", "") == aws.ready
     finally:

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -24,13 +25,21 @@ use crate::functions::Api;
 use crate::reply;
 use crate::url::{self, Body, Exchange, Place, Signer};
 
-/// A port on which a URL is served; it closes when this is dropped.
+/// A port on which a URL is served; it is closed once this has been dropped.
 #[derive(Debug)]
-pub(crate) struct Listening(tokio::task::JoinHandle<()>);
+pub(crate) struct Listening {
+    /// The same socket again: the task that accepts ends a moment after it is told to, and who asks in between would be let in.
+    socket: OwnedFd,
+    task: tokio::task::JoinHandle<()>,
+}
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        // SAFETY: the descriptor is open. A socket that no longer listens refuses, and that is all that is asked for.
+        unsafe {
+            libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RD);
+        }
+        self.task.abort();
     }
 }
 
@@ -44,9 +53,10 @@ impl Lambda {
     ) -> std::io::Result<(SocketAddr, Listening)> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+        let socket = listener.as_fd().try_clone_to_owned()?;
         let what = Arc::new((Arc::clone(self), key, qualifier, place));
-        let server = tokio::spawn(async move {
-            // A listener on loopback does not fail.
+        let task = tokio::spawn(async move {
+            // A listener on loopback does not fail while it listens.
             while let Ok((stream, peer)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
                 let what = Arc::clone(&what);
@@ -66,7 +76,7 @@ impl Lambda {
                 });
             }
         });
-        Ok((address, Listening(server)))
+        Ok((address, Listening { socket, task }))
     }
 
     async fn call_url(
