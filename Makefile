@@ -46,7 +46,7 @@ hermetic: bridge
 	cargo test --locked --quiet --package terraform-provider-mcplambda --package local-aws --package benches
 	cargo test --locked --quiet --package mcplambda-bridge
 
-test: tools-for-test tools-for-outside check local-aws-test outside e2e
+test: tools-for-test tools-for-outside tools-for-images check local-aws-test outside e2e
 
 # Provider and local-aws as `cargo test` builds them: the same compiled dependencies serve check, local-aws-test and e2e.
 test-binaries: bridge
@@ -100,7 +100,7 @@ needs = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; missin
 rust_tools = $(call needs,cargo,install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs); \
 	$(call needs,cc,install a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev))
 
-.PHONY: tools tools-for-test tools-for-outside
+.PHONY: tools tools-for-test tools-for-outside tools-for-images
 tools:
 	@missing=; $(rust_tools); [ -z "$$missing" ]
 
@@ -113,3 +113,6 @@ tools-for-test:
 
 tools-for-outside:
 	@missing=; $(call needs,npm,install Node 20 or newer with npm); [ -z "$$missing" ]
+
+tools-for-images:
+	@missing=; $(call needs,docker-registry,install it (Debian and Ubuntu: apt-get install docker-registry)); [ -z "$$missing" ]

@@ -57,7 +57,7 @@ pub const HANDLER: &str = "mcplambda.handler";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// The deployment package: the bridge as `mcplambda-bridge` or `bootstrap`, `site-packages/**` or `node_modules/**`,
-    /// `mcplambda.lock`, and the files of the server's folder. Same inputs, same bytes.
+    /// `mcplambda.lock`, `mcplambda.cdx.json`, and the files of the server's folder. Same inputs, same bytes.
     pub zip: Vec<u8>,
     /// SHA-256 of `zip` in base64, as Lambda reports it in `CodeSha256`.
     pub code_sha256: String,
