@@ -7,6 +7,7 @@ mod awake;
 mod cold;
 mod fd;
 mod footprint;
+mod http;
 mod machine;
 mod process;
 mod relay;

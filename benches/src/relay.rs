@@ -4,12 +4,13 @@
 //! Nothing is read as JSON, nothing is waited for with a timeout, nothing but the server's first line is checked: what a call through this takes longer than the
 //! server alone is the price of two HTTP exchanges and two processes, and no bridge can be below it.
 
-use std::io::{IoSlice, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::fd;
+use crate::http;
 use crate::process::Result;
 
 /// The first argument that makes this program the relay.
@@ -43,7 +44,8 @@ pub(crate) fn run(argv: &[String]) -> Result<()> {
         let Some((head, body)) = api.message()? else {
             return Ok(());
         };
-        let id = value(&head, "lambda-runtime-aws-request-id").ok_or("an event without an id")?;
+        let id =
+            http::header(&head, "lambda-runtime-aws-request-id").ok_or("an event without an id")?;
         server.write(&body)?;
         let answer = server.next()?;
         let head = format!(
@@ -121,16 +123,7 @@ struct Api {
 
 impl Api {
     fn write(&mut self, parts: &[&[u8]]) -> Result<()> {
-        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        let mut left = slices.as_mut_slice();
-        while !left.is_empty() {
-            let count = self
-                .stream
-                .write_vectored(left)
-                .map_err(|error| error.to_string())?;
-            IoSlice::advance_slices(&mut left, count);
-        }
-        Ok(())
+        http::write(&mut self.stream, parts).map_err(|error| error.to_string())
     }
 
     /// Head and body of the next response; `None` when there are no more.
@@ -139,7 +132,7 @@ impl Api {
             let end = self.input.windows(4).position(|four| four == b"\r\n\r\n");
             if let Some(end) = end {
                 let head = String::from_utf8_lossy(&self.input[..end]).into_owned();
-                let length: usize = value(&head, "content-length")
+                let length: usize = http::header(&head, "content-length")
                     .and_then(|length| length.parse().ok())
                     .ok_or("a response without its length")?;
                 let body_from = end + 4;
@@ -160,11 +153,4 @@ impl Api {
             }
         }
     }
-}
-
-fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim())
 }

@@ -5,12 +5,13 @@
 //!
 //! No other thread takes part: handing an event from one thread to another would cost as much as what is measured.
 
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::fd::{self, PATIENCE};
+use crate::http;
 use crate::process::Result;
 use crate::server::Event;
 
@@ -213,13 +214,13 @@ impl RuntimeApi {
                     return Ok(None);
                 };
                 let head = String::from_utf8_lossy(&connection.input[..head_end]);
-                let length: usize = match header(&head, "content-length") {
+                let length: usize = match http::header(&head, "content-length") {
                     Some(length) => length
                         .parse()
                         .map_err(|_| format!("an unreadable Content-Length: {length}"))?,
                     None => 0,
                 };
-                let expects = header(&head, "expect").is_some();
+                let expects = http::header(&head, "expect").is_some();
                 let begun = (head_end + 4, head_end + 4 + length);
                 connection.begun = Some(begun);
                 if expects {
@@ -269,25 +270,9 @@ impl RuntimeApi {
     }
 
     fn write(&mut self, index: usize, parts: &[&[u8]]) -> Result<()> {
-        let stream = &mut self.connections[index].stream;
-        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        let mut left = slices.as_mut_slice();
-        while !left.is_empty() {
-            let count = stream
-                .write_vectored(left)
-                .map_err(|error| format!("the runtime: {error}"))?;
-            IoSlice::advance_slices(&mut left, count);
-        }
-        Ok(())
+        http::write(&mut self.connections[index].stream, parts)
+            .map_err(|error| format!("the runtime: {error}"))
     }
-}
-
-/// The value of a request's header, in lower case.
-fn header(head: &str, name: &str) -> Option<String> {
-    head.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim().to_ascii_lowercase())
 }
 
 impl Request {
