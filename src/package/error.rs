@@ -322,6 +322,22 @@ pub enum PackageError {
 }
 
 impl PackageError {
+    /// Element `index` of `args` cannot be used.
+    pub(crate) fn in_args(index: usize, reason: String) -> Self {
+        Self::Invalid {
+            attribute: Attribute::element("args", index),
+            reason,
+        }
+    }
+
+    /// The server's folder, or a file in it, cannot be used.
+    pub(crate) fn in_source_dir(reason: String) -> Self {
+        Self::Invalid {
+            attribute: Attribute::whole("source_dir"),
+            reason,
+        }
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -95,7 +95,7 @@ impl Folder {
         reader.directory(&root, "", &mut vec![root.clone()])?;
         let files = reader.files;
         if files.is_empty() {
-            return Err(invalid(format!(
+            return Err(PackageError::in_source_dir(format!(
                 "`{}` holds no file that would be packaged; check the folder and `source_excludes`",
                 spec.path.display()
             )));
@@ -106,7 +106,7 @@ impl Folder {
                 .keys()
                 .any(|path| path == reserved || path.starts_with(&inside))
             {
-                return Err(invalid(format!(
+                return Err(PackageError::in_source_dir(format!(
                     "`{reserved}` in `{}` has a name that the package needs for itself; rename it, or leave it out with `source_excludes`",
                     spec.path.display()
                 )));
@@ -161,7 +161,7 @@ impl Folder {
             return Ok(None);
         };
         let text = String::from_utf8(file.content.read()?).map_err(|_| {
-            invalid(format!(
+            PackageError::in_source_dir(format!(
                 "`{path}` in it is not UTF-8 text, so it cannot be read"
             ))
         })?;
@@ -208,13 +208,6 @@ pub(crate) fn excludes(patterns: &[String]) -> Result<Gitignore, PackageError> {
     })
 }
 
-fn invalid(reason: String) -> PackageError {
-    PackageError::Invalid {
-        attribute: Attribute::whole("source_dir"),
-        reason,
-    }
-}
-
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> PackageError {
     PackageError::Io {
         action,
@@ -229,7 +222,7 @@ fn root(path: &Path) -> Result<PathBuf, PackageError> {
     match path.metadata() {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
-            return Err(invalid(format!(
+            return Err(PackageError::in_source_dir(format!(
                 "`{shown}` is not a folder; name the folder that holds it"
             )));
         }
@@ -239,7 +232,7 @@ fn root(path: &Path) -> Result<PathBuf, PackageError> {
                 true => String::new(),
                 false => format!(" in `{}`", from.display()),
             };
-            return Err(invalid(format!(
+            return Err(PackageError::in_source_dir(format!(
                 "there is no folder `{shown}`{seen}. A folder of a module is `${{path.module}}/…`; if something makes it during apply, take \
                  its path from that resource, so that it is unknown while planning"
             )));
@@ -357,7 +350,7 @@ impl Reader<'_> {
 
     fn refused(&self, place: &Path, reason: &str) -> PackageError {
         let inside = place.strip_prefix(&self.root).unwrap_or(place);
-        invalid(format!("`{}`: {reason}", self.shown.join(inside).display()))
+        PackageError::in_source_dir(format!("`{}`: {reason}", self.shown.join(inside).display()))
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn declared(folder: &Folder) -> Result<Declared, PackageError> {
         Some(text) => {
             toml::from_str::<PyProject>(text)
                 .map_err(|error| {
-                    invalid(format!(
+                    PackageError::in_source_dir(format!(
                         "`{PROJECT}` in it cannot be read: {}",
                         error.message()
                     ))
@@ -104,14 +104,14 @@ pub(crate) fn declared(folder: &Folder) -> Result<Declared, PackageError> {
     };
     if let Some(lock) = folder.text(UV_LOCK)? {
         let Some(project_text) = project_text else {
-            return Err(invalid(format!(
+            return Err(PackageError::in_source_dir(format!(
                 "it holds `{UV_LOCK}` without the `{PROJECT}` that belongs to it; add that, or leave the lock out with `source_excludes`"
             )));
         };
         read.take(UV_LOCK, &lock);
         read.take(PROJECT, &project_text);
         let lock: UvLock = toml::from_str(&lock).map_err(|error| {
-            invalid(format!(
+            PackageError::in_source_dir(format!(
                 "`{UV_LOCK}` in it cannot be read: {}",
                 error.message()
             ))
@@ -126,7 +126,7 @@ pub(crate) fn declared(folder: &Folder) -> Result<Declared, PackageError> {
         read.file(REQUIREMENTS, &mut declared.named)?;
     } else if let Some(project) = project {
         if project.dynamic.iter().any(|name| name == "dependencies") {
-            return Err(invalid(format!(
+            return Err(PackageError::in_source_dir(format!(
                 "`{PROJECT}` in it computes its dependencies (`dynamic`), which only a build could tell; write them to `{REQUIREMENTS}`, or add \
                  `{UV_LOCK}` (`uv lock`)"
             )));
@@ -183,7 +183,7 @@ impl Read<'_> {
             return Ok(());
         }
         let Some(text) = self.folder.text(path)? else {
-            return Err(invalid(format!(
+            return Err(PackageError::in_source_dir(format!(
                 "a requirements file in it includes `{path}`, which is not in the folder, or is left out of the package"
             )));
         };
@@ -245,11 +245,11 @@ fn entry(
             | "--use-feature" | "--trusted-host",
             _,
         ) => Ok(()),
-        ("-e" | "--editable", _) => Err(invalid(format!(
+        ("-e" | "--editable", _) => Err(PackageError::in_source_dir(format!(
             "{place} would have to be built. What is in the folder is packaged as it is: take the line out, and set `PYTHONPATH` in `env` when \
              modules lie below the top, such as `/var/task/src`"
         ))),
-        _ => Err(invalid(format!(
+        _ => Err(PackageError::in_source_dir(format!(
             "{place} is an option that is not known here; take it out, or pin what it would choose"
         ))),
     }
@@ -286,7 +286,7 @@ fn beside(including: &str, included: &str, place: &str) -> Result<String, Packag
         }
     }
     if leaves {
-        return Err(invalid(format!(
+        return Err(PackageError::in_source_dir(format!(
             "{place} includes a file outside of the folder; only what is in the folder counts, so copy it there"
         )));
     }
@@ -296,16 +296,11 @@ fn beside(including: &str, included: &str, place: &str) -> Result<String, Packag
 fn requirement(text: &str, place: &str) -> Result<Requirement, PackageError> {
     let attribute = Attribute::whole("source_dir");
     Requirement::parse(text, attribute).map_err(|error| match error {
-        PackageError::Invalid { reason, .. } => invalid(format!("{place}: {reason}")),
+        PackageError::Invalid { reason, .. } => {
+            PackageError::in_source_dir(format!("{place}: {reason}"))
+        }
         other => other,
     })
-}
-
-fn invalid(reason: String) -> PackageError {
-    PackageError::Invalid {
-        attribute: Attribute::whole("source_dir"),
-        reason,
-    }
 }
 
 /// Lines without comments, those that end in `\` joined with the next, each with the number of its first line; empty ones are left out.

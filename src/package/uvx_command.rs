@@ -169,17 +169,22 @@ impl UvxCommand {
             let value = match (option.takes_value, attached) {
                 (false, None) => String::new(),
                 (false, Some(_)) => {
-                    return Err(invalid(at, format!("`{}` takes no value", option.long)));
+                    return Err(PackageError::in_args(
+                        at,
+                        format!("`{}` takes no value", option.long),
+                    ));
                 }
                 (true, Some(value)) => value,
                 (true, None) => {
                     let value = args.get(next).cloned();
                     next += 1;
-                    value.ok_or_else(|| invalid(at, format!("`{word}` needs a value after it")))?
+                    value.ok_or_else(|| {
+                        PackageError::in_args(at, format!("`{word}` needs a value after it"))
+                    })?
                 }
             };
             if option.takes_value && value.is_empty() {
-                return Err(invalid(
+                return Err(PackageError::in_args(
                     at,
                     format!("`{}` needs a value, this one is empty", option.long),
                 ));
@@ -194,7 +199,7 @@ impl UvxCommand {
                 Meaning::Resolver => push_option(&mut resolver_options, option, value),
                 Meaning::Ignored => {}
                 Meaning::Refused(reason) => {
-                    return Err(invalid(
+                    return Err(PackageError::in_args(
                         at,
                         format!("`{}` of uvx cannot be used here: {reason}", option.long),
                     ));
@@ -210,7 +215,7 @@ impl UvxCommand {
             script_name(&spec)
         };
         if explicit && (executable.is_empty() || executable.contains(['@', '/', '\\'])) {
-            return Err(invalid(
+            return Err(PackageError::in_args(
                 at,
                 format!(
                     "`{executable}` is not the name of a command; `--from` already names the package"
@@ -218,7 +223,7 @@ impl UvxCommand {
             ));
         }
         if !explicit && is_interpreter(&main.name) {
-            return Err(invalid(
+            return Err(PackageError::in_args(
                 at,
                 format!("`{first}` is the Python interpreter itself, not a server's package"),
             ));
@@ -242,13 +247,6 @@ impl UvxCommand {
             resolver_options,
             server_args: args[next..].to_vec(),
         })
-    }
-}
-
-fn invalid(index: usize, reason: String) -> PackageError {
-    PackageError::Invalid {
-        attribute: Attribute::element("args", index),
-        reason,
     }
 }
 
@@ -308,7 +306,7 @@ fn find_option(
 }
 
 fn unknown(name: &str, at: usize) -> PackageError {
-    invalid(
+    PackageError::in_args(
         at,
         format!(
             "`{name}` is not an option of uvx that is known here. Options for the server itself come after the package's name"

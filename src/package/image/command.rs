@@ -197,7 +197,7 @@ impl DockerRun {
                 });
             }
             [other, ..] => {
-                return Err(invalid(
+                return Err(PackageError::in_args(
                     0,
                     format!("of `docker`, only `docker run` starts a server; `{other}` does not"),
                 ));
@@ -230,21 +230,24 @@ impl DockerRun {
                     // `--rm=true` is how scripts write it.
                     (false, Some(value)) if value == "true" => String::new(),
                     (false, Some(_)) => {
-                        return Err(invalid(at, format!("`{}` takes no value", option.long)));
+                        return Err(PackageError::in_args(
+                            at,
+                            format!("`{}` takes no value", option.long),
+                        ));
                     }
                     (true, Some(value)) => value,
                     (true, None) => {
                         let value = args.get(next).cloned();
                         next += 1;
                         value.ok_or_else(|| {
-                            invalid(at, format!("`{word}` needs a value after it"))
+                            PackageError::in_args(at, format!("`{word}` needs a value after it"))
                         })?
                     }
                 };
                 run.take(option, value, at, next - 1, architecture)?;
             }
         }
-        Err(invalid(
+        Err(PackageError::in_args(
             args.len() - 1,
             "the image is missing after the options; for example \"mcp/time\"".to_owned(),
         ))
@@ -270,7 +273,7 @@ impl DockerRun {
                     self.passed_on.push((value, holder));
                 }
                 _ => {
-                    return Err(invalid(
+                    return Err(PackageError::in_args(
                         holder,
                         format!("`{value}` is not a variable: write NAME or NAME=value"),
                     ));
@@ -279,7 +282,7 @@ impl DockerRun {
             Meaning::Entrypoint => self.entrypoint = Some(value),
             Meaning::Workdir if value.starts_with('/') => self.workdir = Some(value),
             Meaning::Workdir => {
-                return Err(invalid(
+                return Err(PackageError::in_args(
                     holder,
                     format!("the working directory `{value}` is not absolute; begin it with `/`"),
                 ));
@@ -312,7 +315,7 @@ fn platform(value: &str, at: usize, architecture: Architecture) -> Result<(), Pa
         "linux/amd64" | "amd64" | "linux/x86_64" => Architecture::X86_64,
         "linux/arm64" | "arm64" | "linux/arm64/v8" | "linux/aarch64" => Architecture::Arm64,
         _ => {
-            return Err(invalid(
+            return Err(PackageError::in_args(
                 at,
                 format!(
                     "Lambda does not run `{value}`; use linux/amd64 or linux/arm64, or leave `--platform` out"
@@ -323,7 +326,7 @@ fn platform(value: &str, at: usize, architecture: Architecture) -> Result<(), Pa
     if asked == architecture {
         return Ok(());
     }
-    Err(invalid(
+    Err(PackageError::in_args(
         at,
         format!(
             "`{value}` is not the platform of a function for {architecture}; set architecture = \"{asked}\", or leave \
@@ -373,22 +376,15 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn invalid(index: usize, reason: String) -> PackageError {
-    PackageError::Invalid {
-        attribute: Attribute::element("args", index),
-        reason,
-    }
-}
-
 fn refused(at: usize, option: &str, reason: &str) -> PackageError {
-    invalid(
+    PackageError::in_args(
         at,
         format!("`{option}` of docker run cannot be used here: {reason}"),
     )
 }
 
 fn unknown(name: &str, at: usize) -> PackageError {
-    invalid(
+    PackageError::in_args(
         at,
         format!(
             "`{name}` is not an option of docker run that is known here. Options for the server itself come after the image"

@@ -169,7 +169,7 @@ impl NpxCommand {
                 .or_else(|| is_registry_of_scope(name).then_some(&REGISTRY_OF_SCOPE))
                 .ok_or_else(|| unknown(name, at))?;
             if let Meaning::Refused(reason) = option.meaning {
-                return Err(invalid(
+                return Err(PackageError::in_args(
                     at,
                     format!("`{name}` of npx cannot be used here: {reason}"),
                 ));
@@ -178,18 +178,24 @@ impl NpxCommand {
                 (false, None | Some("true")) => None,
                 // `--offline=false` is as if it were not there.
                 (false, Some("false")) => continue,
-                (false, Some(_)) => return Err(invalid(at, format!("`{name}` takes no value"))),
+                (false, Some(_)) => {
+                    return Err(PackageError::in_args(
+                        at,
+                        format!("`{name}` takes no value"),
+                    ));
+                }
                 (true, Some(value)) => Some(value.to_owned()),
                 (true, None) => {
                     let value = args.get(next).cloned();
                     next += 1;
-                    let value = value
-                        .ok_or_else(|| invalid(at, format!("`{name}` needs a value after it")))?;
+                    let value = value.ok_or_else(|| {
+                        PackageError::in_args(at, format!("`{name}` needs a value after it"))
+                    })?;
                     Some(value)
                 }
             };
             if value.as_deref() == Some("") {
-                return Err(invalid(
+                return Err(PackageError::in_args(
                     at,
                     format!("`{name}` needs a value, this one is empty"),
                 ));
@@ -215,7 +221,7 @@ impl NpxCommand {
             packages.push(NpmSpec::parse(first, here)?);
             None
         } else if first.is_empty() || first.contains(['@', '/', '\\', ' ']) {
-            return Err(invalid(
+            return Err(PackageError::in_args(
                 at,
                 format!(
                     "`{first}` is not the name of a command; `--package` already names the package"
@@ -234,15 +240,8 @@ impl NpxCommand {
     }
 }
 
-fn invalid(index: usize, reason: String) -> PackageError {
-    PackageError::Invalid {
-        attribute: Attribute::element("args", index),
-        reason,
-    }
-}
-
 fn unknown(name: &str, at: usize) -> PackageError {
-    invalid(
+    PackageError::in_args(
         at,
         format!(
             "`{name}` is not an option of npx that is known here. Options for the server itself come after the package's name"
