@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::crypto::ring::{ALL_KX_GROUPS, cipher_suite};
+use rustls::crypto::ring::{cipher_suite, kx_group};
 use rustls::crypto::{
     CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
 };
@@ -60,7 +60,8 @@ pub(super) fn config(ca_bundle: Option<&str>) -> io::Result<ClientConfig> {
     Ok(config)
 }
 
-/// ring, without the ciphers and the keys that are not used here.
+/// ring, without the ciphers, curves and keys that are not used here. P-256 is the curve that every
+/// server of TLS 1.3 has to have (RFC 8446, section 9.1).
 fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
@@ -71,7 +72,7 @@ fn provider() -> CryptoProvider {
             cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
             cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
         ],
-        kx_groups: ALL_KX_GROUPS.to_vec(),
+        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1],
         signature_verification_algorithms: SIGNATURES,
         secure_random: &Random,
         key_provider: &NoKeys,
