@@ -61,6 +61,7 @@ pub struct Aws {
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub ecr: aws_sdk_ecr::Client,
+    pub s3: aws_sdk_s3::Client,
     /// Twelve digits.
     pub account_id: String,
     /// For example `eu-central-1`.

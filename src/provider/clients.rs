@@ -313,11 +313,11 @@ impl Clients {
             .build();
         let endpoints = &self.config.endpoints;
         macro_rules! client {
-            ($service:ident, $endpoint:expr) => {{
+            ($service:ident, $endpoint:expr $(, $setting:ident($value:expr))*) => {{
                 let mut builder = $service::config::Builder::from(&sdk)
                     .interceptor(self.user_agent.clone())
                     .interceptor(GiveUpOnAbsentHost)
-                    .retry_partition(retry_partition());
+                    .retry_partition(retry_partition())$(.$setting($value))*;
                 if let Some(url) = &$endpoint {
                     builder = builder.endpoint_url(url);
                 }
@@ -330,6 +330,12 @@ impl Clients {
             logs: client!(aws_sdk_cloudwatchlogs, endpoints.logs),
             sqs: client!(aws_sdk_sqs, endpoints.sqs),
             ecr: client!(aws_sdk_ecr, endpoints.ecr),
+            // An endpoint of one's own seldom has a name for each bucket.
+            s3: client!(
+                aws_sdk_s3,
+                endpoints.s3,
+                force_path_style(endpoints.s3.is_some())
+            ),
             account_id: caller.account_id.clone(),
             region: region.to_owned(),
             partition: caller.partition.clone(),

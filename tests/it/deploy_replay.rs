@@ -350,6 +350,7 @@ pub(crate) fn stage(script: impl IntoIterator<Item = Vec<(&'static str, Answer)>
             logs: client!(aws_sdk_cloudwatchlogs),
             sqs: client!(aws_sdk_sqs),
             ecr: client!(aws_sdk_ecr),
+            s3: client!(aws_sdk_s3),
             account_id: "123456789012".to_owned(),
             region: "eu-central-1".to_owned(),
             partition: "aws".to_owned(),
