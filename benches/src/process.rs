@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 /// What goes wrong ends the run: a sentence is enough.
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -68,6 +69,26 @@ impl Running {
     pub(crate) fn forget_peak(&self) -> Result<()> {
         let path = format!("/proc/{}/clear_refs", self.child.id());
         fs::write(&path, "5").map_err(|error| format!("{}: {path}: {error}", self.name))
+    }
+
+    /// How long its threads have run on a core so far, to the nanosecond, as the scheduler counts it.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/task", self.child.id());
+        let threads =
+            fs::read_dir(&path).map_err(|error| format!("{}: {path}: {error}", self.name))?;
+        let mut sum = 0;
+        for thread in threads.flatten() {
+            let path = thread.path().join("schedstat");
+            let text = fs::read_to_string(&path)
+                .map_err(|error| format!("{}: {}: {error}", self.name, path.display()))?;
+            // Running, waiting for a core, times run.
+            sum += text
+                .split_whitespace()
+                .next()
+                .and_then(|running| running.parse::<u64>().ok())
+                .ok_or_else(|| format!("{} tells no time", path.display()))?;
+        }
+        Ok(Duration::from_nanos(sum))
     }
 
     /// How many file descriptors it has open.

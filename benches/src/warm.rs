@@ -47,6 +47,7 @@ pub(crate) fn added(
     };
     let (mut floors, mut answers, mut typical, mut rare) = (vec![], vec![], vec![], vec![]);
     let mut relays = vec![];
+    let mut computing = vec![];
     for _ in 0..rounds {
         let mut floor = Client::start(server, &places.environment(), &places.log)?;
         let mut bridge = Runtime::bridge(places, server)?;
@@ -57,6 +58,7 @@ pub(crate) fn added(
             relay.relayed(call as u64 + 1)?;
         }
         let (mut bare, mut answered, mut cycles, mut relayed) = (vec![], vec![], vec![], vec![]);
+        let before = bridge.process.processor_time()?;
         for call in 0..calls {
             // Who goes first changes, lest the second profit from what the first has warmed up.
             for turn in 0..3 {
@@ -71,6 +73,8 @@ pub(crate) fn added(
                 }
             }
         }
+        let computed = bridge.process.processor_time()?.saturating_sub(before);
+        computing.push(millis(computed) / calls as f64);
         floors.push(median(&bare));
         answers.push(median(&differences(&answered, &bare)));
         typical.push(median(&differences(&cycles, &bare)));
@@ -84,7 +88,8 @@ pub(crate) fn added(
         Spread::of(&relays.iter().map(part).collect::<Vec<_>>()).median
     };
     let note = format!(
-        "the relay adds {:.2} ms; server alone {:.2} ms; the answer itself is there after {:.2} ms more",
+        "the bridge is on a core for {:.2} ms; the relay adds {:.2} ms; server alone {:.2} ms; the answer itself is there after {:.2} ms more",
+        Spread::of(&computing).median,
         of_relay(|(typical, _)| *typical),
         Spread::of(&floors).median,
         Spread::of(&answers).median
