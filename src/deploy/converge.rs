@@ -1,11 +1,12 @@
 //! Puts the objects in order: from whatever an earlier run left, to what is wanted.
 //!
-//! Order: is it ours? - role (widened), log group, queue - function: configuration, then code - concurrency, tags - version - the
-//! caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, old versions - and the mark `unfinished`. A run that
+//! Order: is it ours? - what lies in the bucket? - role (widened), log group, queue - function: configuration, then code (through the bucket, which is
+//! emptied then) - concurrency, tags - version - the caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, old versions - and the mark `unfinished`. A run that
 //! is killed between any two calls leaves something that the next run finishes: every step compares before it acts.
 
+use super::artifact_bucket::{self, Left};
 use super::found::Configuration;
-use super::function::{self, FunctionState};
+use super::function::{self, FunctionState, SentCode};
 use super::names;
 use super::policy::Needs;
 use super::retry::Expect;
@@ -13,8 +14,8 @@ use super::role::{self, RoleState, WantedRole};
 use super::snapshot::Snapshot;
 use super::wait::{self, Until};
 use super::{
-    Aws, DeployError, Deployed, Failed, HookError, Mode, Operation, Published, Role, Wanted, alias,
-    dead_letter, log_group, tags, url, version,
+    Aws, Code, DeployError, Deployed, Failed, HookError, Mode, Operation, Published, Role, Wanted,
+    alias, dead_letter, log_group, tags, url, version,
 };
 
 /// Brings everything about a function to what is wanted, and returns what is deployed.
@@ -54,7 +55,9 @@ where
             url: None,
             code_sha256: None,
             code_size: None,
+            left_in_bucket: None,
         },
+        left: Vec::new(),
         touched: false,
     };
     match run.all(mode, verify).await {
@@ -72,6 +75,8 @@ struct Run<'a> {
     wanted: &'a Wanted,
     op: &'a Operation,
     deployed: Deployed,
+    /// What lies in the bucket for this function.
+    left: Vec<Left>,
     /// Something exists that must be remembered.
     touched: bool,
 }
@@ -104,6 +109,7 @@ impl Run<'_> {
             None => (false, None),
         };
         self.check_code(existing.as_ref())?;
+        self.look_into_bucket(existing.as_ref()).await?;
 
         // Grants for what runs now and for what will run.
         let needs = Needs::of(&self.target(), &aws.queue_arn(name));
@@ -146,6 +152,7 @@ impl Run<'_> {
         let role_replaced = role_made && existing.is_some();
         let fresh = existing.is_none();
         let function = self.function(existing, &target, role_replaced).await?;
+        self.empty_bucket().await;
 
         let publish = match &served {
             Some(served) => {
@@ -237,6 +244,55 @@ impl Run<'_> {
         })
     }
 
+    /// Finds what earlier runs have left in the bucket. Where the bucket is needed now, it must be one that Lambda can use: what is wrong
+    /// with it is told before anything is changed.
+    async fn look_into_bucket(
+        &mut self,
+        existing: Option<&FunctionState>,
+    ) -> Result<(), DeployError> {
+        let (aws, wanted, op) = (self.aws, self.wanted, self.op);
+        let Some(bucket) = &wanted.artifact_bucket else {
+            return Ok(());
+        };
+        let there = existing.is_some_and(|function| self.has_code(&function.latest));
+        let needed = !there && matches!(wanted.code, Some(Code::ZipThrough { .. }));
+        let (name, expect) = (wanted.function_name.as_str(), Expect::present_if(needed));
+        self.left = artifact_bucket::read(aws, op, bucket, name, expect).await?;
+        Ok(())
+    }
+
+    /// The code as Lambda's requests carry it: what is too large for one lies in the bucket then.
+    async fn sent_code(&mut self) -> Result<SentCode, DeployError> {
+        let (aws, wanted, op) = (self.aws, self.wanted, self.op);
+        Ok(match &wanted.code {
+            // `check_code` has seen to it that there is code.
+            None => SentCode::default(),
+            Some(Code::Zip(zip)) => SentCode::zip(zip),
+            Some(Code::Image(uri)) => SentCode::image(uri),
+            Some(Code::ZipThrough { bucket, zip }) => {
+                let name = &wanted.function_name;
+                let content = (zip.as_slice(), wanted.code_sha256.as_str());
+                let stored =
+                    artifact_bucket::ensure(aws, op, bucket, name, content, &self.left).await?;
+                self.left.push(Left::from(&stored));
+                SentCode::stored(stored)
+            }
+        })
+    }
+
+    /// Removes the packages from the bucket: Lambda has its own copy. Those that cannot be removed cost space, not correctness.
+    async fn empty_bucket(&mut self) {
+        let (aws, wanted, op) = (self.aws, self.wanted, self.op);
+        let (Some(bucket), false) = (&wanted.artifact_bucket, self.left.is_empty()) else {
+            return;
+        };
+        let name = wanted.function_name.as_str();
+        if let Err(error) = artifact_bucket::remove(aws, op, bucket, name).await {
+            tracing::warn!(name, bucket, %error, "packages were not removed from the bucket");
+            self.deployed.left_in_bucket = Some(error.to_string());
+        }
+    }
+
     fn has_code(&self, latest: &Snapshot) -> bool {
         latest.code_sha256 == self.wanted.code_sha256
             && latest.configuration.architecture == self.wanted.architecture
@@ -322,9 +378,8 @@ impl Run<'_> {
         let name = wanted.function_name.as_str();
         let mut first_tags = tags::with_ours(&wanted.tags, name);
         first_tags.insert(tags::UNFINISHED.to_owned(), "true".to_owned());
-        // `check_code` has seen to it that there is code.
-        let code = wanted.code.as_ref();
-        let latest = function::create(aws, op, name, target, code, &first_tags).await?;
+        let code = self.sent_code().await?;
+        let latest = function::create(aws, op, name, target, &code, &first_tags).await?;
         self.deployed.code_sha256 = Some(latest.code_sha256.clone());
         self.deployed.code_size = Some(latest.code_size);
         let latest = wait::until(aws, op, name, Until::Active, latest).await?;
@@ -356,8 +411,8 @@ impl Run<'_> {
             function.latest = wait::until(aws, op, name, Until::Updated, accepted).await?;
         }
         if upload {
-            let code = wanted.code.as_ref();
-            let accepted = function::update_code(aws, op, name, wanted.architecture, code).await?;
+            let code = self.sent_code().await?;
+            let accepted = function::update_code(aws, op, name, wanted.architecture, &code).await?;
             function.latest = wait::until(aws, op, name, Until::Updated, accepted).await?;
         }
         Ok(function)

@@ -1,27 +1,35 @@
 //! Removes everything that was made for a function, and nothing else.
 //!
-//! The function's URL before it, or the next function of that name might get it. Then the function, because Lambda uses the role to
+//! What lies in the bucket of packages first, because nothing would tell of it later. The function's URL before the function, or the next one of that name might get it. Then the function, because Lambda uses the role to
 //! release its network interfaces and would write to the log group again; then what it used. What is gone already is fine: a run that was
 //! killed is finished by the next one, which finds everything by its name. Between the two, [`remnants`](super::remnants) tells what is
 //! still there.
 
 use super::names;
 use super::retry::Expect;
-use super::{Aws, DeployError, Operation, dead_letter, function, image_repo, log_group, role, url};
+use super::{
+    Aws, DeployError, Operation, artifact_bucket, dead_letter, function, image_repo, log_group,
+    role, url,
+};
 
-/// Deletes the function with its versions, aliases and URL, and the role, log group and queue that carry our tags.
+/// Deletes the function with its versions, aliases and URL, and the role, log group and queue that carry our tags; and what a run that was
+/// killed has left in `bucket`.
 ///
 /// # Errors
 ///
 /// [`DeployError`] as any call. Credentials that may not look at roles or queues at all are no error, as long as the function, when it is
-/// still there, uses neither of ours.
+/// still there, uses neither of ours; nor is a bucket that is gone or cannot be looked into.
 pub async fn destroy(
     aws: &Aws,
     function_name: &str,
     alias: &str,
+    bucket: Option<&str>,
     op: &Operation,
 ) -> Result<(), DeployError> {
     tracing::info!(function_name, alias, "destroying");
+    if let Some(bucket) = bucket {
+        artifact_bucket::remove(aws, op, bucket, function_name).await?;
+    }
     let (mut role, mut queue) = (Expect::Perhaps, Expect::Perhaps);
     if let Some(function) = function::read(aws, op, function_name).await? {
         let used = &function.latest.configuration;

@@ -113,6 +113,30 @@ pub enum DeployError {
         reason: String,
     },
 
+    /// There is no bucket of that name.
+    #[error(
+        "there is no S3 bucket named {bucket}; create it in {region}, or name another one in artifact_bucket"
+    )]
+    BucketMissing {
+        bucket: String,
+        /// The function's.
+        region: String,
+    },
+
+    /// Lambda takes code from buckets of its own region only.
+    #[error(
+        "the S3 bucket {bucket} is in {}, and Lambda in {region} takes code only from buckets in {region}; name one there in \
+         artifact_bucket",
+        found.as_deref().unwrap_or("another region")
+    )]
+    BucketElsewhere {
+        bucket: String,
+        /// The bucket's region, if S3 told it.
+        found: Option<String>,
+        /// The function's.
+        region: String,
+    },
+
     /// `$LATEST` holds other code than the caller believed, and the zip was not given.
     #[error("the code of {function_name} is {found}, not {wanted}: the zip is needed")]
     CodeNeeded {
@@ -159,6 +183,7 @@ impl DeployError {
         match self {
             Self::AlreadyExists { .. } | Self::NotOurs { .. } => Some("function_name"),
             Self::RoleUntrusted { .. } | Self::RoleMissing { .. } => Some("role_arn"),
+            Self::BucketMissing { .. } | Self::BucketElsewhere { .. } => Some("artifact_bucket"),
             Self::Api(refusal) | Self::AccessDenied(refusal) => refusal.attribute(),
             Self::FunctionFailed { reason_code, .. } => attribute_of_reason(reason_code),
             Self::Deadline { .. } => Some("timeouts"),
@@ -170,7 +195,7 @@ impl DeployError {
 /// A call that AWS answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// IAM's prefix: `lambda`, `iam`, `logs`, `sqs`.
+    /// IAM's prefix: `lambda`, `iam`, `logs`, `sqs`, `ecr`, `s3`.
     pub service: &'static str,
     /// As IAM names it, for example `CreateFunction`.
     pub action: &'static str,
@@ -212,6 +237,7 @@ impl Refusal {
     pub fn attribute(&self) -> Option<&'static str> {
         let says = |phrase: &str| self.message.to_lowercase().contains(phrase);
         match (self.action, self.code.as_str()) {
+            _ if self.service == "s3" || self.is_of_s3() => Some("artifact_bucket"),
             (_, code) if is_access_denied(code) => None,
             ("PutRolePolicy", _) => Some("policy_json"),
             ("AttachRolePolicy" | "DetachRolePolicy", _) => Some("managed_policy_arns"),
@@ -244,6 +270,14 @@ impl Refusal {
             .find_map(|(phrase, attribute)| says(phrase).then_some(attribute)),
             _ => None,
         }
+    }
+}
+
+impl Refusal {
+    /// Lambda hands on why it could not take the code from S3, which it reads as the caller.
+    pub(crate) fn is_of_s3(&self) -> bool {
+        self.service == "lambda"
+            && (self.message.contains("S3 Error Code") || self.message.contains("denied by S3"))
     }
 }
 

@@ -6,11 +6,12 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types;
 use tokio::time::Instant;
 
+use super::artifact_bucket::Stored;
 use super::found::Configuration;
 use super::retry::{self, Backoff, Call, Fault, Propagation, ROLE_GRACE};
 use super::snapshot::{Describes, Snapshot};
 use super::tags::{self, Tags};
-use super::wanted::{Architecture, Code, LogFormat, Tracing, Vpc};
+use super::wanted::{Architecture, LogFormat, Tracing, Vpc};
 use super::{Aws, DeployError, Operation, role};
 
 /// `$LATEST`, and what belongs to the function as a whole.
@@ -110,11 +111,10 @@ pub(crate) async fn create(
     op: &Operation,
     function_name: &str,
     wanted: &Configuration,
-    code: Option<&Code>,
+    code: &SentCode,
     tags: &Tags,
 ) -> Result<Snapshot, DeployError> {
     tracing::info!(function_name, "creating the function");
-    let (zip, image) = sent(code);
     let call = Call::lambda("CreateFunction", function_name);
     let made = with_role(aws, op, &wanted.role_arn, &call, || {
         aws.lambda
@@ -142,8 +142,11 @@ pub(crate) async fn create(
             .package_type(types::PackageType::from(wanted.package_type.as_str()))
             .code(
                 types::FunctionCode::builder()
-                    .set_zip_file(zip.clone())
-                    .set_image_uri(image.clone())
+                    .set_zip_file(code.zip.clone())
+                    .set_image_uri(code.image.clone())
+                    .set_s3_bucket(code.bucket())
+                    .set_s3_key(code.key())
+                    .set_s3_object_version(code.object_version())
                     .build(),
             )
             .set_tags(Some(tags.clone().into_iter().collect()))
@@ -222,18 +225,20 @@ pub(crate) async fn update_code(
     op: &Operation,
     function_name: &str,
     wanted: Architecture,
-    code: Option<&Code>,
+    code: &SentCode,
 ) -> Result<Snapshot, DeployError> {
     tracing::info!(function_name, "updating the code");
-    let (zip, image) = sent(code);
     let call = Call::lambda("UpdateFunctionCode", function_name);
     let answer = retry::call(op, &call, || {
         aws.lambda
             .update_function_code()
             .function_name(function_name)
             .architectures(architecture(wanted))
-            .set_zip_file(zip.clone())
-            .set_image_uri(image.clone())
+            .set_zip_file(code.zip.clone())
+            .set_image_uri(code.image.clone())
+            .set_s3_bucket(code.bucket())
+            .set_s3_key(code.key())
+            .set_s3_object_version(code.object_version())
             .send()
     })
     .await?;
@@ -405,12 +410,46 @@ where
     }
 }
 
-/// The zip and the image, of which one is there.
-fn sent(code: Option<&Code>) -> (Option<Blob>, Option<String>) {
-    match code {
-        Some(Code::Zip(zip)) => (Some(Blob::new(zip.as_slice())), None),
-        Some(Code::Image(uri)) => (None, Some(uri.clone())),
-        None => (None, None),
+/// Code as a request carries or names it, in one of three ways.
+#[derive(Clone, Default)]
+pub(crate) struct SentCode {
+    zip: Option<Blob>,
+    image: Option<String>,
+    stored: Option<Stored>,
+}
+
+impl SentCode {
+    pub(crate) fn zip(zip: &[u8]) -> Self {
+        Self {
+            zip: Some(Blob::new(zip)),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn image(uri: &str) -> Self {
+        Self {
+            image: Some(uri.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn stored(stored: Stored) -> Self {
+        Self {
+            stored: Some(stored),
+            ..Self::default()
+        }
+    }
+
+    fn bucket(&self) -> Option<String> {
+        self.stored.as_ref().map(|stored| stored.bucket.clone())
+    }
+
+    fn key(&self) -> Option<String> {
+        self.stored.as_ref().map(|stored| stored.key.clone())
+    }
+
+    fn object_version(&self) -> Option<String> {
+        self.stored.as_ref()?.version.clone()
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! One file per AWS object (`role`, `log_group`, `dead_letter`, `image_repo`, `function`, `version`, `alias`, `url`), each with the same few verbs: read,
+//! One file per AWS object (`role`, `log_group`, `dead_letter`, `artifact_bucket`, `image_repo`, `function`, `version`, `alias`, `url`), each with the same few verbs: read,
 //! ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`] are pure. `retry`
 //! and `wait` decide what is waited out, [`Operation`] how long. `snapshot` parses what Lambda says about a function.
 //!
@@ -16,6 +16,7 @@
 //! - The alias moves only after the caller's hook accepted the new version.
 
 pub mod alias;
+pub mod artifact_bucket;
 mod converge;
 mod dead_letter;
 mod destroy;
@@ -111,6 +112,8 @@ pub struct Deployed {
     pub code_sha256: Option<String>,
     /// Bytes of the zip, of the same version.
     pub code_size: Option<i64>,
+    /// Why a package that was sent through a bucket still lies there; nothing else is wrong.
+    pub left_in_bucket: Option<String>,
 }
 
 /// A [`converge()`] that did not finish.

@@ -1,5 +1,7 @@
 //! Names and ARNs of everything that is made for a function. Pure: a run that was killed is resumed by computing them again.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::Aws;
@@ -14,11 +16,7 @@ pub fn role_name(function_name: &str, region: &str) -> String {
     if full.len() <= ROLE_NAME_MAX {
         return full;
     }
-    let digest = Sha256::digest(full.as_bytes());
-    let hash: String = digest[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex(&Sha256::digest(full.as_bytes())[..4]);
     // Function and region names are ASCII, checked by the caller; `chars` keeps a surprise from panicking.
     let head: String = full.chars().take(ROLE_NAME_MAX - 9).collect();
     format!("{head}-{hash}")
@@ -44,6 +42,25 @@ pub fn repository_name(function_name: &str) -> String {
 /// `<function>-dlq`, at most 68 of SQS's 80 characters.
 pub fn queue_name(function_name: &str) -> String {
     format!("{function_name}-dlq")
+}
+
+/// `mcplambda/<account>/<function>/` in S3: under it lies nothing but packages of that function. With the account, because accounts may
+/// share a bucket.
+pub fn artifact_prefix(aws: &Aws, function_name: &str) -> String {
+    format!("mcplambda/{}/{function_name}/", aws.account_id)
+}
+
+/// `<prefix><SHA-256 in hexadecimal>.zip`. `code_sha256` is in base64, as Lambda has it; other text stands as it is.
+pub fn artifact_key(aws: &Aws, function_name: &str, code_sha256: &str) -> String {
+    let prefix = artifact_prefix(aws, function_name);
+    let digits = STANDARD
+        .decode(code_sha256)
+        .map_or_else(|_| code_sha256.to_owned(), |bytes| hex(&bytes));
+    format!("{prefix}{digits}.zip")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Aws {

@@ -72,6 +72,11 @@ impl Call {
         Self::new("sqs", action, object)
     }
 
+    /// `action` is the permission's name, which S3's operations do not always have.
+    pub(crate) fn s3(action: &'static str, object: impl Into<String>) -> Self {
+        Self::new("s3", action, object)
+    }
+
     pub(crate) fn ecr(action: &'static str, object: impl Into<String>) -> Self {
         Self::new("ecr", action, object)
     }
@@ -136,6 +141,9 @@ impl Fault {
             "QueueDoesNotExist",
             "RepositoryNotFoundException",
             "AWS.SimpleQueueService.NonExistentQueue",
+            "NoSuchBucket",
+            "NoSuchKey",
+            "NoSuchVersion",
         ])
     }
 
@@ -168,6 +176,7 @@ impl Fault {
             "ConcurrentModification",
             "ConcurrentModificationException",
             "OperationAbortedException",
+            "OperationAborted",
         ]) {
             Some(("another change of the same object", CONFLICT))
         } else if self.is(&[
@@ -193,6 +202,7 @@ impl Fault {
             "RequestThrottledException",
             "RequestLimitExceeded",
             "SlowDown",
+            "ServiceUnavailable",
         ])
     }
 
@@ -232,7 +242,8 @@ pub(crate) enum Propagation {
 impl From<Fault> for DeployError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Refused(refusal) if is_access_denied(&refusal.code) => {
+            // The permission that S3 wants is named in Lambda's text; it is not the one that was used.
+            Fault::Refused(refusal) if is_access_denied(&refusal.code) && !refusal.is_of_s3() => {
                 Self::AccessDenied(refusal)
             }
             Fault::Refused(refusal) => Self::Api(refusal),

@@ -42,6 +42,8 @@ pub struct Wanted {
     /// `None` says that the code is not to change; [`DeployError::CodeNeeded`](super::DeployError::CodeNeeded) comes back,
     /// before anything is changed, if `$LATEST` holds other code than `code_sha256` and the code is needed after all.
     pub code: Option<Code>,
+    /// Bucket of the user's in the function's region; what earlier runs have left in it for this function is removed.
+    pub artifact_bucket: Option<String>,
     /// As Lambda reports `CodeSha256`: base64 SHA-256 of a zip; of an image the hexadecimal digits of its digest.
     pub code_sha256: String,
 }
@@ -49,7 +51,10 @@ pub struct Wanted {
 /// What Lambda is to run.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Code {
+    /// Sent in the request.
     Zip(Vec<u8>),
+    /// Too large for a request: sent through a bucket, that of [`Wanted::artifact_bucket`].
+    ZipThrough { bucket: String, zip: Vec<u8> },
     /// `<repository>@sha256:…` in ECR.
     Image(String),
 }

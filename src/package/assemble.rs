@@ -1,4 +1,6 @@
-//! The parts of a package in, what Lambda is given out: checked against the limits, zipped and hashed.
+//! The parts of a package in, what Lambda is given out: checked against Lambda's limit for unpacked files, zipped and hashed.
+//!
+//! Whether the zip fits into a request is for the caller to ask: a larger one is good for those who have a bucket.
 
 use std::collections::BTreeMap;
 
@@ -50,19 +52,15 @@ pub(crate) fn assemble(parts: Parts) -> Result<Artifact, PackageError> {
         }
     }
     let unzipped: u64 = files.values().map(Content::size).sum::<Result<_, _>>()?;
-    let check = |measure, actual| {
-        zip::check_limit(
-            &parts.subject,
-            measure,
-            actual,
-            Limits::LAMBDA,
-            &parts.sizes,
-        )
-    };
     // Before the work of packing.
-    check(Measure::Unzipped, unzipped)?;
+    zip::check_limit(
+        &parts.subject,
+        Measure::Unzipped,
+        unzipped,
+        Limits::LAMBDA,
+        &parts.sizes,
+    )?;
     let packed = zip::pack(&files)?;
-    check(Measure::Zipped, packed.zip.len() as u64)?;
     Ok(Artifact {
         code_sha256: digest::code_sha256(&packed.zip),
         zip: packed.zip,
@@ -71,5 +69,24 @@ pub(crate) fn assemble(parts: Parts) -> Result<Artifact, PackageError> {
         runtime: parts.runtime,
         handler: HANDLER.to_owned(),
         versions: parts.lock.as_ref().map(Lock::versions).unwrap_or_default(),
+        subject: parts.subject,
+        sizes: parts.sizes,
     })
+}
+
+impl Artifact {
+    /// Whether the zip fits into a request to Lambda. One that does not must be sent through S3.
+    ///
+    /// # Errors
+    ///
+    /// [`PackageError::TooLarge`], for those who have no bucket.
+    pub fn check_request(&self) -> Result<(), PackageError> {
+        zip::check_limit(
+            &self.subject,
+            Measure::Zipped,
+            self.zip.len() as u64,
+            Limits::LAMBDA,
+            &self.sizes,
+        )
+    }
 }

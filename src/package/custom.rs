@@ -165,13 +165,13 @@ impl CustomSource {
             Some(_) => Subject {
                 package: self.name().to_owned(),
                 attribute: Attribute::whole("source_dir"),
-                ways_out: "leave out what the server does not need with `source_excludes`, keep data in S3 or EFS, or ask for fewer or \
-                           smaller packages",
+                ways_out: "leave out what the server does not need with `source_excludes`, keep data in S3 or EFS, ask for fewer or \
+                           smaller packages, or build a container image and run that (`command = \"docker\"`)",
             },
             None => Subject {
                 package: self.name().to_owned(),
                 attribute: Attribute::whole("packages"),
-                ways_out: "ask for fewer or smaller packages",
+                ways_out: "ask for fewer or smaller packages, or build a container image and run that (`command = \"docker\"`)",
             },
         }
     }

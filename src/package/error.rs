@@ -286,7 +286,7 @@ pub enum PackageError {
 
     /// Over one of Lambda's limits for zip functions.
     #[error(
-        "the package of `{package}` is {actual} bytes {measure}, over Lambda's limit of {limit} bytes for a zip function. The largest in it \
+        "the package of `{package}` is {actual} bytes {measure}, over Lambda's limit of {limit} bytes for a {kind}. The largest in it \
          (unzipped bytes): {largest}. Ways out: {ways_out}"
     )]
     TooLarge {
@@ -295,8 +295,10 @@ pub enum PackageError {
         measure: &'static str,
         actual: u64,
         limit: u64,
+        /// What the limit is for.
+        kind: &'static str,
         largest: String,
-        ways_out: &'static str,
+        ways_out: String,
     },
 
     /// A staged tree holds what a zip for Lambda cannot.

@@ -71,6 +71,9 @@ pub struct Artifact {
     pub handler: String,
     /// Installed distributions, normalised name to version.
     pub versions: BTreeMap<String, String>,
+    /// Whose package it is, and the bytes of what a user could leave out of it.
+    subject: assemble::Subject,
+    sizes: BTreeMap<String, u64>,
 }
 
 /// The newest versions that satisfy `source` for Lambda's platform, each with the hash of the wheel that fits it.

@@ -105,7 +105,7 @@ fn pack(
             package: source.uvx.package.clone(),
             attribute: Attribute::whole("args"),
             ways_out: "leave out extras and `--with` packages that the server does not need, ask for a smaller release of the largest in \
-                       `packages`, or use a server with fewer dependencies",
+                       `packages`, use a server with fewer dependencies, or one that comes as a container image (`command = \"docker\"`)",
         },
         files: files.collect(),
         sizes,

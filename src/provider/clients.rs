@@ -148,6 +148,12 @@ impl Clients {
         &self.config.default_tags
     }
 
+    /// Bucket of resources that name none.
+    #[must_use]
+    pub fn artifact_bucket(&self) -> Option<&str> {
+        self.config.artifact_bucket.as_deref()
+    }
+
     /// What packages are resolved and installed with.
     pub fn tools(&self) -> Tools {
         Tools {

@@ -37,6 +37,8 @@ pub struct ProviderConfig {
     pub endpoints: Endpoints,
     /// Do not ask STS who we are until the answer is needed.
     pub skip_credentials_validation: bool,
+    /// Bucket for packages that are too large for a request to Lambda, of resources that name none.
+    pub artifact_bucket: Option<String>,
     /// Where downloaded packages are kept; `None` is the tool's own cache.
     pub cache_dir: Option<PathBuf>,
     /// The `uv` to run; `None` looks on PATH.
@@ -104,10 +106,35 @@ impl std::fmt::Debug for ProviderConfig {
                 "skip_credentials_validation",
                 &self.skip_credentials_validation,
             )
+            .field("artifact_bucket", &self.artifact_bucket)
             .field("cache_dir", &self.cache_dir)
             .field("uv_path", &self.uv_path)
             .field("npm_path", &self.npm_path)
             .finish()
+    }
+}
+
+/// Checks the form of a bucket's name: what S3 makes, without what it made before 2018.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn check_bucket(name: &str) -> Result<(), String> {
+    let inner =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let end = |byte: Option<u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let bytes = name.as_bytes();
+    let is_name = (3..=63).contains(&bytes.len())
+        && bytes.iter().copied().all(inner)
+        && end(bytes.first().copied())
+        && end(bytes.last().copied())
+        && !name.contains("..");
+    match is_name {
+        true => Ok(()),
+        false => Err(format!(
+            "\"{name}\" is not the name of an S3 bucket: that has 3 to 63 lower-case letters, digits, dots and hyphens, such as \"my-artifacts\""
+        )),
     }
 }
 

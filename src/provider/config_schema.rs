@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::config::{
     self, AssumeRole, DEFAULT_MAX_RETRIES, Endpoints, ProviderConfig, check_account_id,
-    check_endpoint, check_external_id, check_policy, check_policy_arn, check_region,
+    check_bucket, check_endpoint, check_external_id, check_policy, check_policy_arn, check_region,
     check_role_arn, check_session_word, check_tag_key, parse_session_duration,
 };
 use crate::plugin::{
@@ -34,6 +34,7 @@ crate::model! {
         pub default_tags: DefaultTagsModel,
         pub endpoints: EndpointsModel,
         pub skip_credentials_validation: bool,
+        pub artifact_bucket: String,
         pub cache_dir: String,
         pub uv_path: String,
         pub npm_path: String,
@@ -126,6 +127,14 @@ pub fn schema() -> Schema {
             Attribute::bool().optional().description(
                 "Do not ask AWS STS whose the credentials are before they are needed. The account lists hold all the same.",
             ),
+        )
+        .attribute(
+            "artifact_bucket",
+            text(
+                "Name of an S3 bucket for servers that name none: packages of more than 50 MB zipped, which a request to Lambda does not \
+                 carry, are sent through it. It must be in the servers' region. See `artifact_bucket` of `mcplambda_server`.",
+            )
+            .validate(checked("must be the name of an S3 bucket", "Invalid bucket name", check_bucket)),
         )
         .attribute(
             "cache_dir",
@@ -384,6 +393,7 @@ fn whole(model: ConfigModel, diagnostics: &mut Diagnostics) -> Option<ProviderCo
             None => Endpoints::default(),
         },
         skip_credentials_validation: settled(model.skip_credentials_validation)?.unwrap_or(false),
+        artifact_bucket: given(model.artifact_bucket)?,
         cache_dir: given(model.cache_dir)?.map(|path| super::credentials::expand_home(&path)),
         uv_path: given(model.uv_path)?.map(|path| super::credentials::expand_home(&path)),
         npm_path: given(model.npm_path)?.map(|path| super::credentials::expand_home(&path)),

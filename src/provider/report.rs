@@ -115,6 +115,19 @@ pub(crate) fn deploy(summary: &str, error: &DeployError) -> Diagnostics {
     .into()
 }
 
+/// Lambda has taken a package from the bucket, where it lies now for nothing.
+pub(crate) fn left_in_bucket(error: &str) -> Diagnostics {
+    Diagnostic::warning(
+        "Package left in the bucket",
+        format!(
+            "{} The server is deployed; the next apply that changes it, or its destruction, tries again to remove the package.",
+            sentence(error)
+        ),
+    )
+    .at("artifact_bucket")
+    .into()
+}
+
 /// The deployed function does not answer as an MCP server.
 pub(crate) fn not_verified(error: &DiscoverError) -> Diagnostics {
     Diagnostic::error("Server does not answer", sentence(&chain(error)))

@@ -45,10 +45,10 @@ resource "mcplambda_server" "tools" {
 
 /// One call of a run: the how manieth of its action it is.
 #[derive(Clone, Debug)]
-struct Point {
-    service: String,
-    action: String,
-    nth: usize,
+pub(crate) struct Point {
+    pub(crate) service: String,
+    pub(crate) action: String,
+    pub(crate) nth: usize,
 }
 
 /// The calls since the last clearing as kill points. Signing in comes before anything is there to lose, and is
@@ -76,7 +76,7 @@ fn points(local: &LocalAws) -> Vec<Point> {
 }
 
 /// Runs terraform, kills the provider while `point` is held, and returns how the run ended.
-fn killed_at(
+pub(crate) fn killed_at(
     local: &LocalAws,
     workspace: &Workspace,
     arguments: &[&str],
@@ -130,7 +130,7 @@ fn index() -> Index {
     ])
 }
 
-const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
+pub(crate) const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
 const DESTROY: [&str; 3] = ["destroy", "-json", "-auto-approve"];
 
 #[test]

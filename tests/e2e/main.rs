@@ -29,6 +29,7 @@ mod image;
 mod import;
 mod input;
 mod kill;
+mod large;
 mod layers;
 mod lock;
 mod npx;

@@ -19,6 +19,7 @@ fn deployed(role_arn: &str, queue: Option<&str>) -> Deployed {
         url: None,
         code_sha256: Some(SHA.to_owned()),
         code_size: Some(3),
+        left_in_bucket: None,
     }
 }
 

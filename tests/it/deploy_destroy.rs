@@ -81,7 +81,7 @@ async fn everything_that_was_made_is_removed_the_function_first_and_the_role_las
         ],
     ]);
 
-    destroy(&stage.aws, "time", "live", &stage.op)
+    destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect("destroyed");
 
@@ -96,7 +96,7 @@ async fn what_is_gone_already_is_fine() {
         vec![("sqs GetQueueUrl", no_queue()), ("iam GetRole", no_role())],
     ]);
 
-    destroy(&stage.aws, "time", "live", &stage.op)
+    destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect("destroyed");
 
@@ -134,7 +134,7 @@ async fn what_goes_while_it_is_being_removed_is_fine() {
         ],
     ]);
 
-    destroy(&stage.aws, "time", "live", &stage.op)
+    destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect("destroyed");
 
@@ -161,7 +161,7 @@ async fn what_others_made_is_kept() {
         ],
     ]);
 
-    destroy(&stage.aws, "time", "live", &stage.op)
+    destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect("destroyed");
 
@@ -194,7 +194,7 @@ async fn credentials_without_iam_and_sqs_can_remove_what_uses_neither() {
         ],
     ]);
 
-    destroy(&stage.aws, "time", "live", &stage.op)
+    destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect("destroyed");
 
@@ -224,7 +224,7 @@ async fn a_role_in_use_that_may_not_be_looked_at_is_an_error() {
         ],
     ]);
 
-    let error = destroy(&stage.aws, "time", "live", &stage.op)
+    let error = destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect_err("refused");
 

@@ -99,6 +99,26 @@ pub(crate) fn iam_error(status: u16, code: &str, message: &str) -> Answer {
     }
 }
 
+/// S3: XML, and what its headers tell.
+pub(crate) fn s3(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    Answer {
+        status,
+        headers: headers.collect(),
+        body: body.to_owned(),
+    }
+}
+
+pub(crate) fn s3_error(status: u16, code: &str, message: &str) -> Answer {
+    s3(
+        status,
+        &[("x-amz-request-id", "request-1")],
+        &format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"),
+    )
+}
+
 pub(crate) fn no_role() -> Answer {
     iam_error(404, "NoSuchEntity", "The role cannot be found.")
 }
@@ -262,6 +282,7 @@ pub(crate) fn wanted() -> Wanted {
         url: None,
         tags: BTreeMap::from([("team".to_owned(), "clocks".to_owned())]),
         code: Some(Code::Zip(b"zip".to_vec())),
+        artifact_bucket: None,
         code_sha256: SHA.to_owned(),
     }
 }
@@ -325,9 +346,9 @@ pub(crate) fn stage(script: impl IntoIterator<Item = Vec<(&'static str, Answer)>
         .collect();
     let http = StaticReplayClient::new(events);
     macro_rules! client {
-        ($sdk:ident) => {
+        ($sdk:ident $(, $setting:ident($value:expr))?) => {
             $sdk::Client::from_conf(
-                $sdk::Config::builder()
+                $sdk::Config::builder()$(.$setting($value))?
                     .behavior_version($sdk::config::BehaviorVersion::latest())
                     .region($sdk::config::Region::new("eu-central-1"))
                     .credentials_provider($sdk::config::Credentials::new(
@@ -350,7 +371,8 @@ pub(crate) fn stage(script: impl IntoIterator<Item = Vec<(&'static str, Answer)>
             logs: client!(aws_sdk_cloudwatchlogs),
             sqs: client!(aws_sdk_sqs),
             ecr: client!(aws_sdk_ecr),
-            s3: client!(aws_sdk_s3),
+            // So that the host names the service, as elsewhere.
+            s3: client!(aws_sdk_s3, force_path_style(true)),
             account_id: "123456789012".to_owned(),
             region: "eu-central-1".to_owned(),
             partition: "aws".to_owned(),
@@ -393,6 +415,10 @@ impl Stage {
                 let service = host.split('.').next().unwrap_or_default();
                 match (service, request.headers().get("x-amz-target")) {
                     ("iam", _) => form(body),
+                    ("s3", _) => {
+                        let sha256 = request.headers().get("x-amz-checksum-sha256");
+                        s3_call(request.method(), &uri, (body, sha256))
+                    }
                     (_, Some(target)) => {
                         let (_, action) = target.split_once('.').expect("service.action");
                         (
@@ -435,6 +461,34 @@ fn form(body: &[u8]) -> (String, Value) {
     let action = fields.remove("Action").expect("an action");
     let action = action.as_str().expect("text").to_owned();
     (format!("iam {action}"), Value::Object(fields))
+}
+
+/// S3's REST interface: the operation, what it is about, and what is uploaded with which checksum.
+fn s3_call(
+    method: &str,
+    uri: &http::Uri,
+    (body, sha256): (&[u8], Option<&str>),
+) -> (String, Value) {
+    let path = uri.path().trim_matches('/');
+    let query = uri.query().unwrap_or_default();
+    let parameters: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.starts_with("x-id="))
+        .collect();
+    let operation = match (method, path.contains('/')) {
+        ("GET", false) if query.contains("versions") => "ListObjectVersions",
+        ("HEAD", false) => "HeadBucket",
+        ("HEAD", true) => "HeadObject",
+        ("PUT", true) => "PutObject",
+        ("DELETE", true) => "DeleteObject",
+        other => panic!("not a call that this room makes: {other:?} {uri}"),
+    };
+    let mut about = json!({"path": path, "query": parameters.join("&")});
+    if operation == "PutObject" {
+        about["body"] = json!(String::from_utf8_lossy(body));
+        about["sha256"] = json!(sha256);
+    }
+    (format!("s3 {operation}"), about)
 }
 
 /// Lambda's REST interface, named as IAM names its actions; with `:qualifier` where one is given.

@@ -548,7 +548,7 @@ async fn a_url_is_destroyed_before_its_function() {
         ("iam GetRole", no_role()),
     ]]);
 
-    destroy(&stage.aws, "time", "live", &stage.op)
+    destroy(&stage.aws, "time", "live", None, &stage.op)
         .await
         .expect("destroyed");
 

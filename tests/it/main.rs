@@ -2,6 +2,7 @@
 
 mod agentcore_discover;
 mod agentcore_tool_schema;
+mod deploy_bucket;
 mod deploy_create;
 mod deploy_destroy;
 mod deploy_policy;

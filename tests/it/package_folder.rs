@@ -601,7 +601,8 @@ async fn more_than_lambda_unpacks_is_refused_before_anything_is_packed() {
             "source_dir",
             "the package of `./server` is 262144022 bytes unzipped, over Lambda's limit of 262144000 bytes for a zip function. The largest in \
              it (unzipped bytes): models/large.bin (262144000), server (19), models/small.bin (3). Ways out: leave out what the server does not \
-             need with `source_excludes`, keep data in S3 or EFS, or ask for fewer or smaller packages"
+             need with `source_excludes`, keep data in S3 or EFS, ask for fewer or smaller packages, or build a container image and run that \
+             (`command = \"docker\"`)"
         )
     );
 }

@@ -170,6 +170,13 @@ async fn each_mistake_is_told_at_its_attribute() {
              arn:aws:iam::123456789012:policy/NAME.",
         ),
         (
+            json!({"artifact_bucket": "s3://artifacts"}),
+            "artifact_bucket",
+            "Invalid bucket name",
+            "\"s3://artifacts\" is not the name of an S3 bucket: that has 3 to 63 lower-case letters, digits, dots and hyphens, such as \
+             \"my-artifacts\".",
+        ),
+        (
             json!({"endpoints": {"lambda": "localhost:4566"}}),
             "endpoints.lambda",
             "Invalid endpoint",
@@ -222,7 +229,7 @@ async fn a_full_block_is_accepted_and_empty_strings_count_as_not_given() {
     let full = json!({
         "region": "eu-central-1", "profile": "work", "access_key": "AKID", "secret_key": "s", "token": "t",
         "shared_config_files": ["~/a"], "shared_credentials_files": ["~/b"], "max_retries": 0,
-        "allowed_account_ids": [ACCOUNT], "skip_credentials_validation": true, "cache_dir": "/tmp/c", "uv_path": "/usr/bin/uv", "npm_path": "/usr/bin/npm",
+        "allowed_account_ids": [ACCOUNT], "skip_credentials_validation": true, "artifact_bucket": "my-artifacts", "cache_dir": "/tmp/c", "uv_path": "/usr/bin/uv", "npm_path": "/usr/bin/npm",
         "assume_role": [{
             "role_arn": "arn:aws:iam::123456789012:role/deploy", "session_name": "deploy", "external_id": "x1",
             "duration": "1h30m", "policy": "{}", "policy_arns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"],
@@ -236,7 +243,7 @@ async fn a_full_block_is_accepted_and_empty_strings_count_as_not_given() {
     });
     assert_eq!(validate(&plugin, &full).await, []);
     let empty = json!({
-        "region": "", "profile": "", "access_key": "", "secret_key": "", "token": "", "cache_dir": "", "uv_path": "", "npm_path": "",
+        "region": "", "profile": "", "access_key": "", "secret_key": "", "token": "", "artifact_bucket": "", "cache_dir": "", "uv_path": "", "npm_path": "",
         "endpoints": {"sts": ""},
     });
     assert_eq!(validate(&plugin, &empty).await, []);

@@ -135,4 +135,4 @@ fn pack(
 }
 
 const WAYS_OUT: &str = "leave out `--package` packages that the server does not need, ask for a smaller release of the largest in \
-                        `packages`, or use a server with fewer dependencies";
+                        `packages`, use a server with fewer dependencies, or one that comes as a container image (`command = \"docker\"`)";

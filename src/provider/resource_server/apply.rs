@@ -32,8 +32,8 @@ pub(super) async fn create(
 ) -> Result<(), Diagnostics> {
     let prepared = prepare(context, change, state).await;
     // Until a call has changed something in the account there is nothing to remember or to clean up.
-    let prepared = prepared.inspect_err(|_| context.created_nothing())?;
-    match deploy(context, &prepared, state, Mode::Create).await {
+    let mut prepared = prepared.inspect_err(|_| context.created_nothing())?;
+    match deploy(context, &mut prepared, state, Mode::Create).await {
         Ok(seen) => finish(context, &prepared, seen, state).await,
         Err(failed) => {
             match &failed.partial {
@@ -51,8 +51,8 @@ pub(super) async fn update(
     state: &mut Server,
 ) -> Result<(), Diagnostics> {
     let mut updated = change.planned.clone();
-    let prepared = prepare(context, change, &mut updated).await?;
-    let seen = deploy(context, &prepared, &updated, Mode::Update)
+    let mut prepared = prepare(context, change, &mut updated).await?;
+    let seen = deploy(context, &mut prepared, &updated, Mode::Update)
         .await
         .map_err(|failed| report::deploy("Could not update the server", &failed.error))?;
     if let (Some(former), true) = (state.alias.as_str(), state.alias != updated.alias) {
@@ -60,6 +60,15 @@ pub(super) async fn update(
         deploy::alias::remove(&prepared.aws, &function, former, &operation(context))
             .await
             .map_err(|error| report::deploy("Could not remove the former alias", &error))?;
+    }
+    if let (Some(former), true) = (
+        state.artifact_bucket.as_str(),
+        state.artifact_bucket != updated.artifact_bucket,
+    ) {
+        let function = spec::text(&updated.function_name);
+        deploy::artifact_bucket::remove(&prepared.aws, &operation(context), former, &function)
+            .await
+            .map_err(|error| report::deploy("Could not empty the former bucket", &error))?;
     }
     finish(context, &prepared, seen, &mut updated).await?;
     *state = updated;
@@ -79,6 +88,7 @@ pub(super) async fn delete(
         &aws,
         &spec::text(&state.function_name),
         &spec::text(&state.alias),
+        spec::artifact_bucket(&state, clients.artifact_bucket()).as_deref(),
         &operation(context),
     )
     .await
@@ -93,6 +103,8 @@ struct Prepared {
     code: Option<deploy::Code>,
     /// Of the code that is wanted, as Lambda reports it.
     code_sha256: String,
+    /// For packages that are too large for a request.
+    bucket: Option<String>,
     /// The server's command line up to the arguments that are meant for itself.
     launcher: Vec<String>,
     /// How the image is started, if it is one.
@@ -132,6 +144,7 @@ async fn prepare(
         .for_region(server.region.as_str())
         .await
         .map_err(|error| report::config(&error))?;
+    let bucket = spec::artifact_bucket(server, clients.artifact_bucket());
     let packed = match source.image() {
         Some(own) => {
             server.package_type = Attr::from("Image");
@@ -144,7 +157,7 @@ async fn prepare(
         }
         None => {
             server.package_type = Attr::from("Zip");
-            pack_zip(&clients, &source, remembered, server).await?
+            pack_zip(&clients, &source, remembered, bucket.as_deref(), server).await?
         }
     };
     let environment = environment::compose(&packed.variables, &packed.launch, &source.runtime())
@@ -155,6 +168,7 @@ async fn prepare(
         source,
         code: packed.code,
         code_sha256: packed.code_sha256,
+        bucket,
         launcher: packed.launcher,
         image: packed.image,
         environment,
@@ -179,6 +193,7 @@ async fn pack_zip(
     clients: &Clients,
     source: &Source,
     remembered: Remembered,
+    bucket: Option<&str>,
     server: &mut Server,
 ) -> Result<Packed, Diagnostics> {
     let (code, code_sha256, launcher) = match (&server.code_sha256, remembered.launcher) {
@@ -190,7 +205,15 @@ async fn pack_zip(
                 .len()
                 .saturating_sub(source.server_args().len());
             let launcher = artifact.argv[..own].to_vec();
-            let code = deploy::Code::Zip(artifact.zip);
+            let (too_large, zip) = (artifact.check_request().err(), artifact.zip);
+            let code = match (too_large, bucket) {
+                (None, _) => deploy::Code::Zip(zip),
+                (Some(_), Some(bucket)) => deploy::Code::ZipThrough {
+                    bucket: bucket.to_owned(),
+                    zip,
+                },
+                (Some(error), None) => return Err(report::packaging(&error, source)),
+            };
             (Some(code), artifact.code_sha256, launcher)
         }
     };
@@ -291,13 +314,15 @@ type Seen = (Deployed, Option<Discovery>);
 
 async fn deploy(
     context: &Context<Clients>,
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     server: &Server,
     mode: Mode,
 ) -> Result<Seen, Failed> {
     let code = Code {
-        code: prepared.code.clone(),
+        // Hundreds of megabytes, perhaps: there is one of it.
+        code: prepared.code.take(),
         sha256: prepared.code_sha256.clone(),
+        bucket: prepared.bucket.clone(),
     };
     let wanted = spec::wanted(
         server,
@@ -332,6 +357,9 @@ async fn finish(
     server: &mut Server,
 ) -> Result<(), Diagnostics> {
     outputs::deployed(server, &deployed);
+    if let Some(error) = &deployed.left_in_bucket {
+        context.diagnostics.append(report::left_in_bucket(error));
+    }
     Remembered {
         source: Some(prepared.source.identity()),
         launcher: Some(prepared.launcher.clone()),

@@ -54,6 +54,7 @@ crate::model! {
         pub(crate) managed_policy_arns: BTreeSet<String>,
         pub(crate) permissions_boundary: String,
 
+        pub(crate) artifact_bucket: String,
         pub(crate) verify: bool,
         pub(crate) timeouts: Timeouts,
 

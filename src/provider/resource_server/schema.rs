@@ -46,6 +46,7 @@ pub(crate) fn schema() -> Schema {
         observability::observability,
         function_url::function_url,
         identity,
+        files::artifact_bucket,
         behaviour,
         outputs,
     ]

@@ -136,6 +136,17 @@ pub(crate) fn strings(attribute: &Attr<Vec<String>>) -> Vec<String> {
 pub(crate) struct Code {
     pub(crate) code: Option<deploy::Code>,
     pub(crate) sha256: String,
+    /// For packages that are too large for a request.
+    pub(crate) bucket: Option<String>,
+}
+
+/// The bucket for packages that are too large for a request: the server's, else the provider's.
+pub(crate) fn artifact_bucket(server: &Server, providers: Option<&str>) -> Option<String> {
+    server
+        .artifact_bucket
+        .as_str()
+        .or(providers)
+        .map(str::to_owned)
 }
 
 /// What to deploy.
@@ -183,6 +194,7 @@ pub(crate) fn wanted(
         url: function_url::wanted(server),
         tags: server.tags_all.known().cloned().unwrap_or_default(),
         code: code.code,
+        artifact_bucket: code.bucket,
         code_sha256: code.sha256,
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Aws {
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    region: String,
 }
 
 /// What a function answered.
@@ -52,6 +54,8 @@ impl Aws {
             iam: aws_sdk_iam::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
+            s3: aws_sdk_s3::Client::new(&config),
+            region: region.to_owned(),
         }
     }
 
@@ -135,6 +139,36 @@ impl Aws {
             )
             .expect("the alias exists");
         alias.function_version.expect("an alias has a version")
+    }
+
+    /// Makes a bucket in the region, with versions if they are to be kept.
+    pub(crate) fn make_bucket(&self, bucket: &str, versions: bool) {
+        use aws_sdk_s3::types;
+        let place = types::CreateBucketConfiguration::builder()
+            .location_constraint(self.region.as_str().into())
+            .build();
+        let make = self.s3.create_bucket().bucket(bucket);
+        self.run(make.create_bucket_configuration(place).send())
+            .expect("a bucket");
+        if versions {
+            let enabled = types::VersioningConfiguration::builder()
+                .status(types::BucketVersioningStatus::Enabled)
+                .build();
+            let set = self.s3.put_bucket_versioning().bucket(bucket);
+            self.run(set.versioning_configuration(enabled).send())
+                .expect("versions are kept");
+        }
+    }
+
+    /// The keys in a bucket, once for each version and for each mark of a deletion.
+    pub(crate) fn objects(&self, bucket: &str) -> Vec<String> {
+        let answer = self
+            .run(self.s3.list_object_versions().bucket(bucket).send())
+            .expect("a list");
+        let objects = answer.versions().iter().map(|object| object.key());
+        let marks = answer.delete_markers().iter().map(|mark| mark.key());
+        let keys = objects.chain(marks).map(Option::unwrap_or_default);
+        keys.map(str::to_owned).collect()
     }
 
     /// Everything of the kinds that the provider makes, by name, whoever made it.

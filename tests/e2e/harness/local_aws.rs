@@ -153,7 +153,7 @@ impl LocalAws {
 impl Call {
     /// Whether the call can change something.
     pub(crate) fn is_change(&self) -> bool {
-        let reads = ["Get", "List", "Describe", "Simulate"];
+        let reads = ["Get", "List", "Head", "Describe", "Simulate"];
         !reads.iter().any(|read| self.action.starts_with(read))
             && self.action != "Invoke"
             && self.service != "sts"

@@ -65,9 +65,37 @@ impl Call {
         } else if call.service == "s3" {
             call.protocol = Protocol::RestXml;
             call.resource = Some(path.to_owned());
+            if let Some(action) = s3_action(request) {
+                action.clone_into(&mut call.action);
+            }
         }
         call
     }
+}
+
+/// The name of a call to S3 in path style, for those that deployments make.
+fn s3_action(request: &Request<Bytes>) -> Option<&'static str> {
+    let path = request.uri().path().trim_start_matches('/');
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let query = request.uri().query().unwrap_or_default();
+    let asks = |name| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name))
+    };
+    let method = request.method().as_str();
+    Some(match (method, bucket.is_empty(), key.is_empty()) {
+        ("GET", true, _) => "ListBuckets",
+        ("GET", _, true) if asks("versions") => "ListObjectVersions",
+        ("GET", _, true) if asks("list-type") => "ListObjectsV2",
+        ("HEAD", false, true) => "HeadBucket",
+        ("PUT", false, true) if query.is_empty() => "CreateBucket",
+        ("HEAD", _, false) => "HeadObject",
+        ("GET", _, false) if query.is_empty() || asks("versionId") => "GetObject",
+        ("PUT", _, false) if query.is_empty() || asks("x-id") => "PutObject",
+        ("DELETE", _, false) => "DeleteObject",
+        _ => return None,
+    })
 }
 
 /// What a signature says about the caller.

@@ -25,6 +25,7 @@ use crate::lambda::{Incoming, Lambda, Pace};
 use crate::moto::Moto;
 use crate::registry::Registry;
 use crate::reply::{self, AwsError, Protocol, Reply};
+use crate::s3;
 
 /// No AWS request is longer than this (bytes); those of Lambda are refused at their own limit.
 const MAX_BODY: usize = 512 * 1024 * 1024;
@@ -150,7 +151,6 @@ impl Front {
                 return Ok(reply);
             }
         }
-        let protocol = call.protocol;
         let mut reply = match self.lambda_route(&call, &request) {
             Some(route) => {
                 self.lambda
@@ -162,11 +162,9 @@ impl Front {
                     })
                     .await
             }
-            None => match self.moto.forward(request).await {
-                Ok(reply) if call.service == "ecr" => self.ecr(reply).await,
-                Ok(reply) => reply,
-                Err(error) => AwsError::new(500, "InternalFailure", format!("local-aws: {error}"))
-                    .reply(protocol),
+            None => match self.s3_refusal(&call, &request).await {
+                Some(refusal) => refusal,
+                None => self.forward(&call, request).await,
             },
         };
         for (id, rule) in faults.iter().filter(|(_, rule)| rule.when == When::After) {
@@ -175,6 +173,22 @@ impl Front {
             }
         }
         Ok(reply)
+    }
+
+    async fn s3_refusal(&self, call: &Call, request: &Request<Bytes>) -> Option<Reply> {
+        match call.service.as_str() {
+            "s3" => s3::refusal(&self.moto, call, request).await,
+            _ => None,
+        }
+    }
+
+    async fn forward(&self, call: &Call, request: Request<Bytes>) -> Reply {
+        match self.moto.forward(request).await {
+            Ok(reply) if call.service == "ecr" => self.ecr(reply).await,
+            Ok(reply) => reply,
+            Err(error) => AwsError::new(500, "InternalFailure", format!("local-aws: {error}"))
+                .reply(call.protocol),
+        }
     }
 
     /// Overlay: repositories lie in local-aws's own registry.

@@ -32,6 +32,7 @@ mod moto;
 mod quick;
 mod registry;
 mod reply;
+mod s3;
 mod sandbox;
 mod supervise;
 mod url;

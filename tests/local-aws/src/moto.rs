@@ -243,7 +243,20 @@ impl Moto {
             .ok_or(body)
     }
 
-    /// An object in S3.
+    /// Region of a bucket, if there is one of that name.
+    pub(crate) async fn bucket_region(&self, bucket: &str) -> Option<String> {
+        let request = self
+            .own_request(ACCOUNT, "us-east-1", "s3")
+            .method("HEAD")
+            .uri(format!("/{bucket}"))
+            .body(Bytes::new())
+            .ok()?;
+        let reply = self.forward(request).await.ok()?;
+        let region = reply.headers().get("x-amz-bucket-region")?;
+        region.to_str().ok().map(str::to_owned)
+    }
+
+    /// An object in S3, as it is now or in a version.
     ///
     /// # Errors
     ///
@@ -253,14 +266,15 @@ impl Moto {
         account: &str,
         region: &str,
         bucket: &str,
-        key: &str,
+        (key, version): (&str, Option<&str>),
     ) -> Result<Bytes, String> {
         let mut request = self
             .own_request(account, region, "s3")
             .method("GET")
             .uri(format!(
-                "/{bucket}/{}",
-                percent_encode(key).replace("%2F", "/")
+                "/{bucket}/{}{}",
+                percent_encode(key).replace("%2F", "/"),
+                version.map_or_else(String::new, |version| format!("?versionId={version}"))
             ))
             .body(Bytes::new())
             .map_err(|error| error.to_string())?;

@@ -212,6 +212,37 @@ def test_code_may_come_from_s3(aws, lambda_, name, role):
     assert urllib.request.urlopen(location).read() == function_zip("from s3")
 
 
+def test_code_may_come_from_a_version_in_s3(aws, lambda_, name, role):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    one = s3.put_object(Bucket=name, Key="code.zip", Body=function_zip("one"))["VersionId"]
+    s3.put_object(Bucket=name, Key="code.zip", Body=function_zip("two"))
+    create(lambda_, name, role, Code={"S3Bucket": name, "S3Key": "code.zip", "S3ObjectVersion": one})
+    location = lambda_.get_function(FunctionName=name)["Code"]["Location"]
+    assert urllib.request.urlopen(location).read() == function_zip("one")
+
+
+def test_a_bucket_is_used_in_its_own_region(aws, lambda_, name, role):
+    elsewhere = aws.client("s3", "us-west-2")
+    elsewhere.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    elsewhere.put_object(Bucket=name, Key="code.zip", Body=function_zip("one"))
+    with pytest.raises(ClientError) as refused:
+        create(lambda_, name, role, Code={"S3Bucket": name, "S3Key": "code.zip"})
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterValueException"
+    assert "The bucket is in this region: us-west-2" in refused.value.response["Error"]["Message"]
+
+
+def test_an_upload_to_s3_is_what_its_sha256_says(aws, name):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="a", Body=b"a", ChecksumSHA256=sha256(b"a"))
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=name, Key="b", Body=b"b", ChecksumSHA256=sha256(b"a"))
+    assert refused.value.response["Error"]["Code"] == "BadDigest"
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=name)["Contents"]] == ["a"]
+
+
 def test_a_dry_run_of_new_code_changes_nothing(lambda_, name, role):
     create(lambda_, name, role)
     before = lambda_.get_function_configuration(FunctionName=name)

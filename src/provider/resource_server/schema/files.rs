@@ -1,4 +1,4 @@
-//! Files that the server does not get from a package index: a folder of this machine, and layers.
+//! Files that the server does not get from a package index: a folder of this machine, and layers. And the bucket that large packages need.
 
 use crate::package::DEFAULT_EXCLUDES;
 use crate::plugin::schema::{Attribute, Schema};
@@ -64,5 +64,27 @@ pub(super) fn layers(schema: Schema) -> Schema {
                 "ARNs of layer versions, at most 5; of files with the same name under `/opt` the later layer's counts. The server finds what they \
                  bring on PATH (`bin`), LD_LIBRARY_PATH (`lib`), PYTHONPATH (`python`) and NODE_PATH (`nodejs`).",
             ),
+    )
+}
+
+/// How a package reaches Lambda that is too large for a request.
+pub(super) fn artifact_bucket(schema: Schema) -> Schema {
+    schema.attribute(
+        "artifact_bucket",
+        Attribute::string()
+            .optional()
+            .validate(validators::regex(
+                "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+                "must be the name of an S3 bucket, such as `my-artifacts`",
+            )).description(
+            "Name of an S3 bucket in the function's region. A package of more than 50 MB zipped, which a request to Lambda does not carry, is sent \
+             through it, as `mcplambda/<account>/<function_name>/<SHA-256>.zip`; smaller ones go in the request, and images to their repository. S3 \
+             checks the upload. Lambda copies the package, which is then removed from the bucket with all its versions; what a run that was \
+             interrupted left there is removed by the next apply or destroy. Nothing else of the bucket is looked at or changed: its encryption, \
+             versioning and policies are yours. The credentials that Terraform runs with need `s3:ListBucketVersions` on the bucket, and \
+             `s3:PutObject`, `s3:GetObject`, `s3:GetObjectVersion` and `s3:DeleteObjectVersion` on `mcplambda/*` in it; with a KMS key of your own, \
+             `kms:GenerateDataKey` and `kms:Decrypt` too. Default: the provider's. To change it changes nothing in the function. Unzipped, \
+             Lambda takes 250 MB at most; a container image may have 10 GB.",
+        ),
     )
 }

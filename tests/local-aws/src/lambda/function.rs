@@ -351,6 +351,15 @@ impl Lambda {
             })));
         }
         if let (Some(bucket), Some(object)) = (code["S3Bucket"].as_str(), code["S3Key"].as_str()) {
+            if let Some(region) = self.moto.bucket_region(bucket).await
+                && region != key.region
+            {
+                return Err(validate::invalid(&format!(
+                    "Error occurred while GetObject. S3 Error Code: PermanentRedirect. S3 Error Message: The bucket is in this \
+                     region: {region}. Please use this region to retry the request"
+                )));
+            }
+            let object = (object, code["S3ObjectVersion"].as_str());
             // moto refuses what is not there, in its own words.
             let zip = self
                 .moto
