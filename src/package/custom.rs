@@ -160,7 +160,7 @@ impl CustomSource {
         &self.args
     }
 
-    fn subject(&self) -> Subject {
+    pub(crate) fn subject(&self) -> Subject {
         match self.folder {
             Some(_) => Subject {
                 package: self.name().to_owned(),
@@ -209,6 +209,11 @@ impl CustomSource {
     /// See [`Source::content_hash`](super::Source::content_hash).
     pub(crate) fn content_hash(&self) -> Option<&str> {
         self.opened.as_deref()?.hash.as_deref()
+    }
+
+    /// Whether the folder was read, where there is one.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened.is_some()
     }
 
     /// What has to be installed; `None` also before the folder was read.
@@ -417,17 +422,13 @@ const SITE_HOOK: &str =
     "import os, site\nsite.addsitedir(os.path.dirname(os.path.abspath(__file__)))\n";
 const SITE_HOOK_NAME: &str = "sitecustomize.py";
 
-/// See [`super::build`]. `lock` is that of the packages; `None` when there are none.
+/// See [`super::build`]. `source` is open; `lock` is that of the packages, `None` when there are none.
 pub(crate) async fn build(
     tools: &Tools,
     source: &CustomSource,
     lock: Option<&PythonLock>,
     bridge: &[u8],
 ) -> Result<Artifact, PackageError> {
-    let source = match source.opened {
-        Some(_) => source.clone(),
-        None => super::in_background(source.clone(), |source| source.open()).await?,
-    };
     let installed = match (source.packages(), lock) {
         (Some(packages), Some(lock)) => {
             lock.check(packages)?;
@@ -438,7 +439,7 @@ pub(crate) async fn build(
         (None, Some(_)) => return Err(nothing_to_lock()),
     };
     let (lock, bridge) = (lock.cloned(), bridge.to_vec());
-    super::in_background(source, move |source| {
+    super::in_background(source.clone(), move |source| {
         // The files are there until they are packed.
         let (_work, stage) = installed
             .map(|installed| (installed.work, installed.stage))

@@ -5,18 +5,20 @@
 //! Refuses: to call AWS, to run a package's script unless the user allows it, and to put anything of the build machine into the zip.
 //!
 //! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `requirements`) ->
-//! `lock` (`resolve`, `wheel`) -> `python_packages` -> `uvx` (`entry_point`) or `custom` -> `stage` (`elf`) -> `assemble` -> `zip` ->
-//! `digest`. `uv` runs the tool, `uv_report` reads its complaints. `npx` is
+//! `lock` (`resolve`, `wheel`) -> `finished`, if it was made before (`cache`), or else `python_packages` -> `uvx` (`entry_point`) or
+//! `custom` -> `stage` (`elf`) -> `assemble` -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints. `npx` is
 //! the same for npm packages.
 
 mod architecture;
 mod assemble;
 pub mod bridge;
+mod cache;
 mod custom;
 mod digest;
 mod elf;
 mod entry_point;
 mod error;
+mod finished;
 mod folder;
 pub mod image;
 mod lock;
@@ -143,7 +145,8 @@ pub(crate) async fn in_background<S: Send + 'static, T: Send + 'static>(
     })?
 }
 
-/// Installs exactly `lock` and returns the package. A source that is not locked takes none.
+/// Installs exactly `lock` and returns the package. A source that is not locked takes none. A package that was made before, of the same
+/// versions, files and bridge, is taken from the cache folder.
 ///
 /// Safe to drop at any moment, like [`resolve`].
 ///
@@ -176,6 +179,25 @@ pub async fn build_around(
     if let Some(lock) = lock {
         lock.check(source)?;
     }
+    let opened;
+    let source = match source {
+        Source::Custom(folder) if !folder.is_open() => {
+            opened = open(source.clone()).await?;
+            &opened
+        }
+        source => source,
+    };
+    let made = make(bridge, tools, source, lock);
+    finished::kept_or_built(tools, source, lock, bridge, made).await
+}
+
+/// Makes the package of a source that was opened.
+async fn make(
+    bridge: &[u8],
+    tools: &Tools,
+    source: &Source,
+    lock: Option<&Lock>,
+) -> Result<Artifact, PackageError> {
     match (source, lock) {
         (Source::Uvx(source), Some(Lock::Python(lock))) => {
             uvx::build(tools, source, lock, bridge).await

@@ -1,6 +1,7 @@
 //! The user's words in, what they mean out. Pure: reads no file, asks no network. Refuses kinds of servers that cannot be
 //! packaged and everything that the kind's own parser refuses.
 
+use super::assemble::Subject;
 use super::custom::CustomSource;
 use super::error::Attribute;
 use super::image::ImageSource;
@@ -96,6 +97,30 @@ impl Source {
             Self::Npx(source) => source.identity(),
             Self::Custom(source) => source.identity(),
             Self::Image(source) => source.identity(),
+        }
+    }
+
+    /// Canonical text of what decides, besides [`Source::identity`], the lock and the files, how the package is made and started. Arguments
+    /// for the server itself are no part of it.
+    pub(crate) fn start_identity(&self) -> String {
+        match self {
+            Self::Uvx(source) => source.start_identity(),
+            Self::Npx(source) => source.start_identity(),
+            Self::Custom(_) | Self::Image(_) => String::new(),
+        }
+    }
+
+    /// Whose package it is, for an error about its size. Images have other limits, and other errors.
+    pub(crate) fn subject(&self) -> Subject {
+        match self {
+            Self::Uvx(source) => source.subject(),
+            Self::Npx(source) => source.subject(),
+            Self::Custom(source) => source.subject(),
+            Self::Image(source) => Subject {
+                package: source.name.clone(),
+                attribute: self.attribute(),
+                ways_out: "use a smaller image",
+            },
         }
     }
 

@@ -65,6 +65,24 @@ impl UvxSource {
         lines.extend(packages.resolver_options.iter().cloned());
         lines.join("\n")
     }
+
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            package: self.uvx.package.clone(),
+            attribute: Attribute::whole("args"),
+            ways_out: WAYS_OUT,
+        }
+    }
+
+    /// See [`Source::start_identity`](super::Source::start_identity).
+    pub(crate) fn start_identity(&self) -> String {
+        let uvx = &self.uvx;
+        let only = match uvx.executable_is_explicit {
+            true => "only ",
+            false => "",
+        };
+        format!("{only}{} of {}", uvx.executable, uvx.package)
+    }
 }
 
 /// See [`super::build`].
@@ -101,12 +119,7 @@ fn pack(
     let files = stage.files.into_iter();
     let files = files.map(|(path, content)| (format!("{}/{path}", zip::PACKAGES_NAME), content));
     let artifact = assemble::assemble(Parts {
-        subject: Subject {
-            package: source.uvx.package.clone(),
-            attribute: Attribute::whole("args"),
-            ways_out: "leave out extras and `--with` packages that the server does not need, ask for a smaller release of the largest in \
-                       `packages`, use a server with fewer dependencies, or one that comes as a container image (`command = \"docker\"`)",
-        },
+        subject: source.subject(),
         files: files.collect(),
         sizes,
         bridge,
@@ -118,3 +131,6 @@ fn pack(
     drop(work);
     artifact
 }
+
+const WAYS_OUT: &str = "leave out extras and `--with` packages that the server does not need, ask for a smaller release of the largest in \
+                       `packages`, use a server with fewer dependencies, or one that comes as a container image (`command = \"docker\"`)";

@@ -138,7 +138,11 @@ pub fn schema() -> Schema {
         )
         .attribute(
             "cache_dir",
-            text("Where downloaded packages are kept, so that later runs are faster. Default: the caches of `uv` and `npm`."),
+            text(
+                "Where downloads and finished packages are kept, so that later runs are faster: of finished ones up to 2 GB, the least recently used \
+                 go first. Safe to share between runs and to delete at any time. Default: the caches of `uv` and `npm`, and `mcplambda` in the \
+                 user's folder for caches.",
+            ),
         )
         .attribute("uv_path", text("The `uv` program that resolves and installs Python packages. Default: the first one on `PATH`."))
         .attribute("npm_path", text("The `npm` program that resolves and installs npm packages. Default: the first one on `PATH`."))

@@ -40,6 +40,7 @@ mod npx_source;
 mod npx_support;
 mod package_bridge;
 mod package_build;
+mod package_finished;
 mod package_folder;
 mod package_lock;
 mod package_project;

@@ -619,7 +619,7 @@ fn two_processes_make_the_same_zip() {
 }
 
 #[tokio::test]
-async fn a_dropped_build_stops_uv_and_leaves_no_file() {
+async fn a_dropped_build_stops_uv_and_leaves_no_file_but_its_lock() {
     let (index, home) = (Index::start(), home());
     let wheel = Wheel::new("srv", "1.0").script("srv", "srv:main");
     let lock: Lock = format!("srv==1.0 --hash=sha256:{}\n", index.release(&wheel))
@@ -660,5 +660,8 @@ async fn a_dropped_build_stops_uv_and_leaves_no_file() {
         .map(|e| e.file_name())
         .collect();
     left.sort();
-    assert_eq!(left, ["slow-uv", "started"]);
+    assert_eq!(left, ["cache", "slow-uv", "started"]);
+    let kept = home.path().join("cache/packages").read_dir();
+    let kept = kept.expect("the cache").flatten().map(|e| e.file_name());
+    assert_eq!(kept.collect::<Vec<_>>(), ["locks"]);
 }

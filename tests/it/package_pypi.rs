@@ -1,5 +1,6 @@
 //! A public server from PyPI resolves, is packaged, and answers. The only test of packaging that needs the internet.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -44,15 +45,25 @@ fn python() -> (u8, PathBuf) {
     panic!("this test needs a Python from 3.10 to 3.14");
 }
 
-#[tokio::test]
-async fn mcp_server_time_from_pypi_answers_from_its_package() {
-    let (minor, python) = python();
-    let tools = Tools {
+/// `uv` with this machine's settings and downloads, and no place to keep packages.
+fn tools() -> Tools {
+    let mut environment: BTreeMap<_, _> = std::env::vars_os().collect();
+    let cache = Command::new(uv()).args(["cache", "dir"]).output();
+    let cache = String::from_utf8(cache.expect("uv runs").stdout).expect("a path");
+    environment.insert("UV_CACHE_DIR".into(), cache.trim().into());
+    environment.insert("XDG_CACHE_HOME".into(), "/dev/null".into());
+    Tools {
         uv_path: Some(uv()),
         npm_path: None,
         cache_dir: None,
-        environment: std::env::vars_os().collect(),
-    };
+        environment,
+    }
+}
+
+#[tokio::test]
+async fn mcp_server_time_from_pypi_answers_from_its_package() {
+    let (minor, python) = python();
+    let tools = tools();
     let version = format!("3.{minor}");
     let source = source(&[
         "--python",

@@ -11,8 +11,7 @@ use super::lock::NpmLock;
 use super::stage::Stage;
 use super::tree::project;
 use super::{NpxSource, bin, native, npm, prune, report};
-use crate::package::assemble::{self, Parts, Subject};
-use crate::package::error::Attribute;
+use crate::package::assemble::{self, Parts};
 use crate::package::{Artifact, Lock, PackageError, Tools, zip};
 
 /// See [`super::super::build`].
@@ -117,11 +116,7 @@ fn pack(
     argv.extend(source.server_args().iter().cloned());
 
     let artifact = assemble::assemble(Parts {
-        subject: Subject {
-            package: source.package().to_owned(),
-            attribute: Attribute::whole("args"),
-            ways_out: WAYS_OUT,
-        },
+        subject: source.subject(),
         sizes: stage.sizes(lock)?,
         files: stage.files,
         bridge,
@@ -133,6 +128,3 @@ fn pack(
     drop(work);
     artifact
 }
-
-const WAYS_OUT: &str = "leave out `--package` packages that the server does not need, ask for a smaller release of the largest in \
-                        `packages`, use a server with fewer dependencies, or one that comes as a container image (`command = \"docker\"`)";

@@ -27,6 +27,7 @@ pub(crate) use resolve::resolve;
 use self::command::NpxCommand;
 use self::runtime::NodeRuntime;
 use self::spec::NpmSpec;
+use super::assemble::Subject;
 use super::error::Attribute;
 use super::{Architecture, PackageError, ServerSpec};
 
@@ -124,6 +125,26 @@ impl NpxSource {
         lines.join("\n")
     }
 
+    /// See [`Source::subject`](super::Source::subject).
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            package: self.package().to_owned(),
+            attribute: Attribute::whole("args"),
+            ways_out: WAYS_OUT,
+        }
+    }
+
+    /// See [`Source::start_identity`](super::Source::start_identity).
+    pub(crate) fn start_identity(&self) -> String {
+        let executable = match &self.command.executable {
+            Some((name, _)) => name,
+            None => "its own",
+        };
+        let mut lines = vec![format!("{executable} of {}", self.package())];
+        lines.extend(self.allowed_scripts().iter().cloned());
+        lines.join("\n")
+    }
+
     /// The element of the configuration that names `package`.
     pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
         let mut named = self.packages();
@@ -136,3 +157,6 @@ impl NpxSource {
         format!("{} for {}", self.node.name(), self.architecture)
     }
 }
+
+const WAYS_OUT: &str = "leave out `--package` packages that the server does not need, ask for a smaller release of the largest in \
+                        `packages`, use a server with fewer dependencies, or one that comes as a container image (`command = \"docker\"`)";
