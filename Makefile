@@ -5,8 +5,10 @@
 # check    format, lints, docs and the hermetic tests: needs Rust, python3 (for uv) and npm; one test asks PyPI
 # test     check, local-aws's own tests, the outside tests, and the end-to-end tests with the real terraform
 # outside  MCP's conformance suite, and other people's clients and servers, against the bridge; needs python3 3.11 and npm
+# e2e-servers   fifteen public servers from HCL to an answered tool call; e2e-servers-docs writes what was seen into docs/servers.md
 # demo     from nothing to a tool call that answers, in a local AWS
 # bench    measures the bridge beside the peer, into target/bench/results.{md,json}; bench-docs writes docs/benchmarks.md too
+# bench-packaging   measures the packaging beside pip, npm and zip; bench-packaging-docs writes docs/benchmarks.md too
 # arm64-test   the representative part of the bridge's tests with the arm64 bridge, under an emulator
 # docs     regenerates docs/ from the schema
 # venv     what local-aws and the tests need, pinned, under target/
@@ -14,7 +16,7 @@
 SHELL := /bin/sh
 VENV := target/venv
 
-.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test outside e2e demo bench bench-docs docs venv
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test outside e2e e2e-servers e2e-servers-docs demo bench bench-docs bench-packaging bench-packaging-docs docs venv
 help:
 	@sed -n '/^# [a-z0-9-]*   /s/^# //p' Makefile
 
@@ -73,6 +75,14 @@ outside: tools-for-outside bridge
 e2e: venv test-binaries
 	cargo test --locked --workspace --test e2e
 
+# Images of servers are made of a Debian root filesystem, which root makes.
+e2e-servers: venv tools-for-images test-binaries
+	@tests/local-aws/install.sh --only python --rootfs
+	MCPLAMBDA_SERVERS=all cargo test --locked --workspace --test e2e servers::
+
+e2e-servers-docs: export MCPLAMBDA_UPDATE_DOCS = 1
+e2e-servers-docs: e2e-servers
+
 demo: tools-for-test
 	@python3 examples/quickstart/demo.py
 
@@ -87,6 +97,17 @@ bench: bridge
 
 bench-docs: BENCH += --docs docs/benchmarks.md
 bench-docs: bench
+
+# The packaging is the one that the tests are built with: its dependencies are compiled already.
+bench-packaging: venv bridge
+	cargo build --locked --quiet --example package-server
+	cargo build --locked --quiet --release --package benches
+	@target=$${CARGO_TARGET_DIR:-target}; PATH="$(abspath $(VENV))/bin:$$PATH" "$$target/release/benches" packaging $(BENCH) \
+	    --ours "$$target/debug/examples/package-server" --work target/bench/packaging \
+	    --bridge "$$target/bridge/$$(uname -m | sed s/aarch64/arm64/)/bridge"
+
+bench-packaging-docs: BENCH += --docs docs/benchmarks.md
+bench-packaging-docs: bench-packaging
 
 docs:
 	MCPLAMBDA_UPDATE_DOCS=1 cargo test --locked --quiet --test it docs_fresh

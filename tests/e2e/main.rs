@@ -4,7 +4,7 @@
 //! `tests/local-aws/install.sh` makes. What is missing fails the test and says how to get it.
 //!
 //! Every test has its own local-aws and its own package index, so they run in parallel. The package index serves tiny
-//! MCP servers; two tests take public servers, from PyPI and from npm.
+//! MCP servers; `servers` and two more tests take public ones, from PyPI and from npm.
 
 #![cfg(unix)]
 
@@ -35,5 +35,6 @@ mod lock;
 mod npx;
 mod options;
 mod regions;
+mod servers;
 mod update;
 mod verify;

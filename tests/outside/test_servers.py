@@ -146,10 +146,11 @@ def test_progress_of_a_call_is_streamed_before_its_result(tmp_path):
 
 def test_its_row_in_the_documentation_is_what_was_seen(behind):
     server, started = behind.server, behind.started()
+    assert server.lock[server.package] == server.version
     era = f"{started['era']}, {started['protocolVersion']}"
     tool = server.calls[-1][0]
     row = (
-        f"| `{server.package}` {server.lock[server.package]} | {server.registry} | {server.author} | {server.sdk} | {era} "
+        f"| `{server.package}` {server.version} | {server.registry} | {server.author} | {server.sdk} | {era} "
         f"| {len(behind.tools)} | `{tool}`: `{server.says}` |"
     )
     assert row in (ROOT / "docs/servers.md").read_text().splitlines()

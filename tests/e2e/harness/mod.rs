@@ -9,4 +9,6 @@ pub(crate) mod local_aws;
 pub(crate) mod mcp_server;
 pub(crate) mod prerequisites;
 pub(crate) mod process;
+pub(crate) mod public_image;
+pub(crate) mod public_servers;
 pub(crate) mod workspace;
