@@ -19,28 +19,94 @@ pub(crate) fn load() -> f64 {
         .unwrap_or(f64::NAN)
 }
 
+/// Machine and versions of a run of `benches packaging`, as JSON and as lines of Markdown; `load` before and after.
+pub(crate) fn packaging(python: &Path, load: (f64, f64)) -> (Value, String) {
+    let hardware = hardware();
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "--version"]);
+    // `pip 23.2 from …`
+    let pip: Vec<String> = said(&mut pip)
+        .split(' ')
+        .take(2)
+        .map(str::to_owned)
+        .collect();
+    let versions = [
+        said(Command::new("uv").arg("--version")),
+        pip.join(" "),
+        format!("npm {}", said(Command::new("npm").arg("--version"))),
+        said(Command::new(python).arg("--version")),
+        format!(
+            "Node {}",
+            said(Command::new("node").arg("--version")).trim_start_matches('v')
+        ),
+    ]
+    .join(", ");
+    let (commit, date) = (commit(), date());
+    let markdown = format!(
+        "Measured {date} at {commit} on {hardware}; load {:.1} before and {:.1} after.\n{versions}.\n",
+        load.0, load.1
+    );
+    let json = json!({
+        "date": date, "commit": commit, "hardware": hardware, "versions": versions,
+        "load": {"before": load.0, "after": load.1},
+    });
+    (json, markdown)
+}
+
+fn hardware() -> String {
+    format!(
+        "{} × {}, {} GiB, {}",
+        cores(),
+        cpu(),
+        memory(),
+        said(Command::new("uname").args(["-srm"]))
+    )
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+fn cpu() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    line_value(&text, "model name")
+        .unwrap_or("unknown")
+        .to_owned()
+}
+
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    line_value(&text, "MemTotal")
+        .and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kib| kib / 1024 / 1024)
+}
+
+fn commit() -> String {
+    said(
+        Command::new("git")
+            .args(["describe", "--always", "--dirty"])
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    )
+}
+
+fn date() -> String {
+    said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))
+}
+
 /// Machine and versions.
 pub(crate) fn describe(places: &Places) -> Value {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = line_value(&cpu, "model name")
-        .unwrap_or("unknown")
-        .to_owned();
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory = line_value(&memory, "MemTotal")
-        .and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok())
-        .map_or(0, |kib| kib / 1024 / 1024);
     let python = places.installed.join("peer/bin/python");
     let newest = places.installed.join("newest/bin/python");
     json!({
-        "cpu": cpu,
-        "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "memory_gib": memory,
+        "cpu": cpu(),
+        "cores": cores(),
+        "memory_gib": memory(),
         // Below 0: what else ran was made to wait. Every process of a run inherits it.
         "nice": said(&mut Command::new("nice")),
         "kernel": said(Command::new("uname").args(["-srm"])),
         "bridge": said(Command::new(&places.bridge).arg("--version")),
-        "commit": said(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(env!("CARGO_MANIFEST_DIR"))),
-        "date": said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"])),
+        "commit": commit(),
+        "date": date(),
         "python": said(Command::new(&python).arg("--version")),
         "node": said(Command::new("node").arg("--version")),
         "peer": format!("run-mcp-servers-with-aws-lambda {}", distribution(&python, "run-mcp-servers-with-aws-lambda")),

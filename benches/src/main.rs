@@ -1,4 +1,5 @@
-//! Measures the bridge beside the server alone and beside the library that people use today, all in one run.
+//! Measures the bridge beside the server alone and beside the library that people use today, all in one run; and, as `benches packaging`, the
+//! provider's packaging beside the way that people package today.
 //!
 //! Enters: the bridge as it is shipped, and what `install.sh` has put under target/bench. Leaves: a table on stdout, `results.json` and `results.md` in
 //! target/bench and, when asked, the tables of docs/benchmarks.md. Refuses to go on after an answer that is not the right one.
@@ -9,6 +10,7 @@ mod fd;
 mod footprint;
 mod http;
 mod machine;
+mod packaging;
 mod process;
 mod relay;
 mod report;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((first, argv)) if first == relay::ARGUMENT => relay::run(argv),
+        Some((first, rest)) if first == packaging::ARGUMENT => packaging::run(rest),
         _ => options(arguments.into_iter()).and_then(|options| run(&options)),
     };
     match done {
@@ -135,24 +138,32 @@ fn run(options: &Options) -> Result<()> {
         &format!("{json:#}\n"),
     )?;
     save(&options.places.installed.join("results.md"), &markdown)?;
-    if let Some(docs) = &options.docs {
+    publish(&markdown, options.docs.as_deref(), MARKS)
+}
+
+/// Prints the table and, where `docs` is given, puts it between its `marks`.
+fn publish(markdown: &str, docs: Option<&Path>, marks: (&str, &str)) -> Result<()> {
+    if let Some(docs) = docs {
         let text =
             fs::read_to_string(docs).map_err(|error| format!("{}: {error}", docs.display()))?;
-        save(
-            docs,
-            &between_marks(&text, &markdown)
-                .ok_or_else(|| format!("{} lacks the marks {MARKS:?}", docs.display()))?,
-        )?;
+        let text = between_marks(&text, markdown, marks)
+            .ok_or_else(|| format!("{} lacks the marks {marks:?}", docs.display()))?;
+        fs::write(docs, text).map_err(|error| format!("{}: {error}", docs.display()))?;
     }
     std::io::stdout()
         .write_all(markdown.as_bytes())
         .map_err(|error| error.to_string())
 }
 
-/// `text` with `figures` between its marks; `None` when it has none.
-fn between_marks(text: &str, figures: &str) -> Option<String> {
-    let start = text.find(MARKS.0)? + MARKS.0.len();
-    let end = start + text[start..].find(MARKS.1)?;
+/// What is being done, for who waits.
+fn say(what: &str) {
+    eprintln!("benches: {what}");
+}
+
+/// `text` with `figures` between the marks; `None` when it has none.
+fn between_marks(text: &str, figures: &str, marks: (&str, &str)) -> Option<String> {
+    let start = text.find(marks.0)? + marks.0.len();
+    let end = start + text[start..].find(marks.1)?;
     Some(format!("{}\n{figures}\n{}", &text[..start], &text[end..]))
 }
 
@@ -165,7 +176,7 @@ fn measure(options: &Options, report: &mut Report) -> Result<()> {
             .as_ref()
             .is_none_or(|parts| parts.iter().any(|name| name == part));
         if wanted {
-            eprintln!("benches: {part}");
+            say(part);
         }
         wanted
     };

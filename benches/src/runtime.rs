@@ -149,6 +149,21 @@ impl Runtime {
         Ok(self.call(kind)?.at - self.spawned)
     }
 
+    /// Asks a fresh environment for its tools; from before the process was started until the answer had been read.
+    pub(crate) fn first_listing(&mut self) -> Result<Duration> {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+        let answered = self.api.invoke(&Event {
+            client_context: None,
+            body: request.to_string().into_bytes(),
+        })?;
+        let answer: serde_json::Value = serde_json::from_slice(&answered.body)
+            .map_err(|error| format!("the answer to tools/list is no JSON: {error}"))?;
+        match answer["result"]["tools"].as_array() {
+            Some(tools) if !tools.is_empty() => Ok(answered.at - self.spawned),
+            _ => Err(format!("{} lists no tools: {answer}", self.server.name)),
+        }
+    }
+
     /// Whether it answers events of `kind` at all.
     pub(crate) fn answers(&mut self, kind: Kind) -> Result<bool> {
         let event = self.server.event(kind);

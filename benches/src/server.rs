@@ -112,6 +112,18 @@ pub(crate) fn sized(installed: &Path, bytes: usize) -> Server {
     }
 }
 
+/// A server of a package that was made here, which is asked for its tools alone.
+pub(crate) fn packaged(name: &'static str, argv: Vec<String>) -> Server {
+    Server {
+        name,
+        argv,
+        era: Era::Handshake,
+        tool: "",
+        arguments: Value::Null,
+        expected: "",
+    }
+}
+
 /// What the stateless era wants in each request.
 fn envelope() -> Value {
     json!({

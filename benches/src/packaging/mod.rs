@@ -1,0 +1,378 @@
+//! Measures packaging beside the way that Terraform users package Python and Node functions today: `pip install` or `npm install` into a
+//! directory, then a zip of it, with the options of terraform-aws-modules/terraform-aws-lambda's `package.py`.
+//!
+//! Enters: the provider's packaging as a program (`benches/package_server.rs`), the bridge, and the package managers on PATH. Leaves: a table on
+//! stdout, `packaging.{md,json}` beside the other results and, when asked, the table in docs/benchmarks.md. Both sides are whole
+//! processes, measured from their start to the finished zip; each has a cache of its own.
+
+mod ours;
+mod peer;
+mod same;
+mod start;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::process::Result;
+use crate::report::{Figure, Report, Target};
+use crate::stats::Spread;
+use crate::{machine, say};
+
+/// The first argument that leads here.
+pub(crate) const ARGUMENT: &str = "packaging";
+
+const USAGE: &str = "usage: benches packaging --ours FILE --bridge FILE --work DIR [--only PART[,PART...]] [--quick] [--docs FILE]
+
+parts: cold, warm, size, start, args, same   (default: all)
+  --ours FILE   the program that packages as the provider does
+  --work DIR    where packages and caches are made
+  --quick       fewer rounds: to see that everything runs, not for figures
+  --docs FILE   puts the table between the two marks in FILE";
+
+const MARKS: (&str, &str) = (
+    "<!-- packaging figures: written by make bench-packaging-docs -->\n",
+    "<!-- end of packaging figures -->\n",
+);
+
+/// Whose package manager installs a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registry {
+    PyPi,
+    Npm,
+}
+
+/// A server that both sides package.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) registry: Registry,
+    pub(crate) version: &'static str,
+    /// What starts it in the peer's package: code for Python, a file for Node.
+    pub(crate) start: &'static str,
+}
+
+const SUBJECTS: [Subject; 3] = [
+    Subject {
+        name: "mcp-server-time",
+        registry: Registry::PyPi,
+        version: "2026.10.19",
+        start: "from mcp_server_time import main; main()",
+    },
+    Subject {
+        name: "awslabs.aws-documentation-mcp-server",
+        registry: Registry::PyPi,
+        version: "1.2.3",
+        start: "from awslabs.aws_documentation_mcp_server.server import main; main()",
+    },
+    Subject {
+        name: "@modelcontextprotocol/server-everything",
+        registry: Registry::Npm,
+        version: "2026.8.31",
+        start: "node_modules/@modelcontextprotocol/server-everything/dist/index.js",
+    },
+];
+
+/// What a run works with.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) ours: PathBuf,
+    pub(crate) bridge: PathBuf,
+    pub(crate) work: PathBuf,
+    /// The machine's interpreter, not a shim in front of it.
+    pub(crate) python: PathBuf,
+    /// Lambda's name for its version.
+    pub(crate) runtime: String,
+    parts: Option<Vec<String>>,
+    quick: bool,
+    docs: Option<PathBuf>,
+}
+
+/// Measures everything.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let bench = options(arguments)?;
+    // What the last run left would be a warm cache.
+    let _ = fs::remove_dir_all(&bench.work);
+    make_dir(&bench.work)?;
+    let before = machine::load();
+    let mut report = Report::default();
+    for subject in &SUBJECTS {
+        say(subject.name);
+        measure(&bench, subject, &mut report)?;
+    }
+    let machine = machine::packaging(&bench.python, (before, machine::load()));
+    let markdown = format!("{}{}", machine.1, report.markdown());
+    let results = bench.work.parent().unwrap_or(&bench.work);
+    save(
+        &results.join("packaging.json"),
+        &format!("{:#}\n", report.json(&machine.0)),
+    )?;
+    save(&results.join("packaging.md"), &markdown)?;
+    crate::publish(&markdown, bench.docs.as_deref(), MARKS)
+}
+
+fn options(arguments: &[String]) -> Result<Bench> {
+    let (mut ours, mut bridge, mut work, mut parts, mut docs) = (None, None, None, None, None);
+    let mut quick = false;
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{argument} needs a value\n{USAGE}"))
+        };
+        match argument.as_str() {
+            "--ours" => ours = Some(PathBuf::from(value()?)),
+            "--bridge" => bridge = Some(PathBuf::from(value()?)),
+            "--work" => work = Some(PathBuf::from(value()?)),
+            "--only" => parts = Some(value()?.split(',').map(str::to_owned).collect()),
+            "--docs" => docs = Some(PathBuf::from(value()?)),
+            "--quick" => quick = true,
+            _ => return Err(format!("unknown argument {argument}\n{USAGE}")),
+        }
+    }
+    let there = |path: Option<PathBuf>| {
+        path.ok_or_else(|| USAGE.to_owned())
+            .and_then(|path| fs::canonicalize(&path).map_err(|error| at(&path, error)))
+    };
+    let work = work.ok_or_else(|| USAGE.to_owned())?;
+    make_dir(&work)?;
+    let asked = output(Command::new("python3").args([
+        "-c",
+        "import sys; print(sys.executable, '%d.%d' % sys.version_info[:2])",
+    ]))?;
+    let (python, version) = asked
+        .trim()
+        .split_once(' ')
+        .ok_or("python3 does not say what it is")?;
+    Ok(Bench {
+        ours: there(ours)?,
+        bridge: there(bridge)?,
+        work: there(Some(work))?,
+        python: python.into(),
+        runtime: format!("python{version}"),
+        parts,
+        quick,
+        docs,
+    })
+}
+
+impl Bench {
+    fn wanted(&self, part: &str) -> bool {
+        self.parts
+            .as_ref()
+            .is_none_or(|parts| parts.iter().any(|name| name == part))
+    }
+
+    fn rounds(&self, rounds: usize) -> usize {
+        if self.quick { 1 } else { rounds }
+    }
+
+    /// `command` with the machine's interpreter first on PATH: a shim would cost both sides a tenth of a second for each start.
+    pub(crate) fn environment(&self, command: &mut Command) {
+        let mut path: Vec<PathBuf> = self
+            .python
+            .parent()
+            .map(Path::to_owned)
+            .into_iter()
+            .collect();
+        let given = std::env::var_os("PATH").unwrap_or_default();
+        path.extend(std::env::split_paths(&given));
+        // Fails only for names with a separator in them, which come from a list that was split at it.
+        if let Ok(path) = std::env::join_paths(path) {
+            command.env("PATH", path);
+        }
+    }
+}
+
+fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> {
+    let folder = bench.work.join(subject.name.replace('/', "-"));
+    make_dir(&folder)?;
+    let (mut ratios, mut our_times, mut peer_times) = (vec![], vec![], vec![]);
+    for round in 0..bench.rounds(5) {
+        // The last round's caches stay, for what follows.
+        let caches = (folder.join("our-cache"), folder.join("peer-cache"));
+        for cache in [&caches.0, &caches.1] {
+            let _ = fs::remove_dir_all(cache);
+            make_dir(cache)?;
+        }
+        let ours = || ours::package(bench, subject, &folder, None, &[]);
+        let peer = || peer::package(bench, subject, &folder, None);
+        let (ours, peer) = in_turn(round, ours, peer)?;
+        our_times.push(millis(ours.took));
+        peer_times.push(millis(peer));
+        ratios.push(millis(peer) / millis(ours.took));
+        if !bench.wanted("cold") {
+            break;
+        }
+    }
+    if bench.wanted("cold") {
+        report.figures.push(figure(
+            "Wall time with cold caches, the peer's divided by ours",
+            subject,
+            (1, Some(Target::AtLeast(4.0))),
+            ratios,
+            format!("peer {}, ours {}", middle(&peer_times), middle(&our_times)),
+        ));
+    }
+
+    let lock = ours::package(bench, subject, &folder, None, &[])?.lock;
+    if bench.wanted("warm") {
+        warm(bench, subject, &folder, &lock, report)?;
+    }
+    let ours = ours::package(bench, subject, &folder, Some(&lock), &[])?;
+    if bench.wanted("size") {
+        let (our_size, peer_size) = (size(&ours.zip)?, size(&folder.join("peer.zip"))?);
+        report.figures.push(figure(
+            "Size of the zip, ours divided by the peer's",
+            subject,
+            (2, Some(Target::AtMost(0.8))),
+            vec![our_size / peer_size],
+            format!(
+                "peer {:.2} MB, ours {:.2} MB, the bridge in it",
+                peer_size / 1e6,
+                our_size / 1e6
+            ),
+        ));
+    }
+    if bench.wanted("start") {
+        start::compare(bench, subject, &folder, &ours, report)?;
+    }
+    if bench.wanted("args") {
+        let changed = ours::package(bench, subject, &folder, Some(&lock), &["--changed"])?;
+        let sent = if changed.code_sha256 == ours.code_sha256 {
+            0.0
+        } else {
+            size(&changed.zip)?
+        };
+        report.figures.push(Figure {
+            unit: "bytes",
+            ..figure(
+                "Sent for a change of `args`",
+                subject,
+                (0, Some(Target::AtMost(0.0))),
+                vec![sent],
+                "the package has the same hash".to_owned(),
+            )
+        });
+    }
+    if bench.wanted("same") {
+        same::hashes(bench, subject, &folder, &lock, report)?;
+    }
+    Ok(())
+}
+
+/// From the same versions: ours has the lock in the state, the peer's requirements name all of it with hashes.
+fn warm(
+    bench: &Bench,
+    subject: &Subject,
+    folder: &Path,
+    lock: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let (mut ratios, mut anew_ratios) = (vec![], vec![]);
+    let (mut our_times, mut anew_times, mut peer_times) = (vec![], vec![], vec![]);
+    peer::package(bench, subject, folder, Some(lock))?;
+    for round in 0..bench.rounds(7) {
+        let ours = || ours::package(bench, subject, folder, Some(lock), &[]);
+        let peer = || peer::package(bench, subject, folder, Some(lock));
+        let (ours, peer) = in_turn(round, ours, peer)?;
+        let anew = ours::package(bench, subject, folder, None, &[])?;
+        our_times.push(millis(ours.took));
+        anew_times.push(millis(anew.took));
+        peer_times.push(millis(peer));
+        ratios.push(millis(peer) / millis(ours.took));
+        anew_ratios.push(millis(peer) / millis(anew.took));
+    }
+    let part = "Wall time with warm caches, the peer's divided by ours";
+    report.figures.push(figure(
+        part,
+        subject,
+        (1, Some(Target::AtLeast(20.0))),
+        ratios,
+        format!("peer {}, ours {}", middle(&peer_times), middle(&our_times)),
+    ));
+    let mut anew = figure(
+        part,
+        subject,
+        (1, None),
+        anew_ratios,
+        format!("ours {}", middle(&anew_times)),
+    );
+    anew.what.push_str(", versions resolved anew");
+    report.figures.push(anew);
+    Ok(())
+}
+
+/// Both, in an order that changes with each round.
+fn in_turn<A, B>(
+    round: usize,
+    one: impl FnOnce() -> Result<A>,
+    other: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    if round.is_multiple_of(2) {
+        let other = other()?;
+        Ok((one()?, other))
+    } else {
+        Ok((one()?, other()?))
+    }
+}
+
+fn figure(
+    part: &'static str,
+    subject: &Subject,
+    (digits, target): (usize, Option<Target>),
+    rounds: Vec<f64>,
+    note: String,
+) -> Figure {
+    Figure {
+        part,
+        what: subject.name.to_owned(),
+        unit: "",
+        digits,
+        target,
+        rounds,
+        note,
+    }
+}
+
+fn middle(times: &[f64]) -> String {
+    format!("{:.0} ms", Spread::of(times).median)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn size(path: &Path) -> Result<f64> {
+    Ok(fs::metadata(path).map_err(|error| at(path, error))?.len() as f64)
+}
+
+fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| at(path, error))
+}
+
+fn save(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| at(path, error))
+}
+
+fn at(path: &Path, error: std::io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// Runs `command` to its end; what it printed.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{:?}: {error}", command.get_program()))?;
+    if !output.status.success() {
+        return Err(format!(
+            "{command:?} ended with {}: {}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
