@@ -90,6 +90,22 @@ pub enum PackageError {
     #[error("`{}` was not found{searched}. {}", tool.name(), tool.how_to_get())]
     ToolMissing { tool: Tool, searched: String },
 
+    /// A package manager is not there, and its registry did not give it.
+    #[error(
+        "`{}` was not found on PATH, and could not be fetched: {reason}. Install it, set `{}_path` in the provider's configuration, or place \
+         {files} into `{}`",
+        tool.name(), tool.name(), folder.display()
+    )]
+    ToolNotFetched {
+        tool: Tool,
+        /// The registry did not answer, as against having answered something else.
+        unreachable: bool,
+        reason: String,
+        /// The files that are wanted, each with its hash.
+        files: String,
+        folder: PathBuf,
+    },
+
     /// A package manager cannot be used.
     #[error("`{}` cannot be used as `{}`: {reason}", path.display(), tool.name())]
     ToolUnusable {
@@ -349,7 +365,11 @@ impl PackageError {
             | Self::RuntimeTooOld { .. }
             | Self::ForeignInterpreter { .. }
             | Self::NoEntryPoint { .. } => ErrorKind::Input,
+            Self::ToolNotFetched {
+                unreachable: true, ..
+            } => ErrorKind::Network,
             Self::ToolMissing { .. }
+            | Self::ToolNotFetched { .. }
             | Self::ToolUnusable { .. }
             | Self::ToolFailed { .. }
             | Self::ScriptFailed { .. }

@@ -6,6 +6,7 @@ use super::custom::CustomSource;
 use super::error::Attribute;
 use super::image::ImageSource;
 use super::npx::NpxSource;
+use super::tools::Tool;
 use super::uvx::UvxSource;
 use super::{Architecture, PackageError};
 
@@ -138,6 +139,16 @@ impl Source {
         match self {
             Self::Uvx(_) | Self::Npx(_) | Self::Image(_) => true,
             Self::Custom(source) => source.packages().is_some(),
+        }
+    }
+
+    /// The package manager that resolves and installs what it needs, if anything is to be installed.
+    pub fn tool(&self) -> Option<Tool> {
+        match self {
+            Self::Uvx(_) => Some(Tool::Uv),
+            Self::Npx(_) => Some(Tool::Npm),
+            Self::Custom(source) => source.packages().map(|_| Tool::Uv),
+            Self::Image(_) => None,
         }
     }
 

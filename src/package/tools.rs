@@ -63,7 +63,7 @@ impl Tools {
         }
     }
 
-    fn on_path(&self, file_name: &str) -> Option<PathBuf> {
+    pub(crate) fn on_path(&self, file_name: &str) -> Option<PathBuf> {
         std::env::split_paths(self.environment.get(OsStr::new("PATH"))?)
             .filter(|directory| directory.is_absolute())
             .map(|directory| directory.join(file_name))
@@ -96,7 +96,7 @@ impl Tool {
         }
     }
 
-    fn file_name(self) -> &'static str {
+    pub(crate) fn file_name(self) -> &'static str {
         match (self, cfg!(windows)) {
             (Self::Uv, false) => "uv",
             (Self::Uv, true) => "uv.exe",

@@ -2,10 +2,13 @@
 //!
 //! Refuses to pass on what would make the outcome depend on the machine.
 
+use std::path::Path;
+
 use tokio::process::Command;
 
 use super::tools::{self, Tool};
-use super::{PackageError, Tools};
+use super::uv_report::Report;
+use super::{PackageError, Tools, python_index, stand_in};
 
 /// Which version of a package `uv` may choose: its own settings decide when resolving, nothing but the lock when installing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,12 @@ pub(crate) enum Step {
     Resolve,
     Install,
 }
+
+/// What `uv` says when it does not understand an interpreter's answer.
+const NOT_INSPECTED: &str = "Failed to inspect Python interpreter";
+
+/// The Python that is stood in for where no version was asked for: `uv.lock` says for which ones it was made.
+const PYTHON: &str = "3.13";
 
 /// Variables that would make the outcome depend on the machine, for every step.
 const NEVER_PASSED: [&str; 22] = [
@@ -69,6 +78,41 @@ pub(crate) async fn run(
     arguments: &[String],
     input: &str,
 ) -> Result<String, Failure> {
+    match run_once(tools, step, arguments, input, None).await {
+        Err(Failure::Complaint(complaint)) if Report::read(&complaint.0).lacks_interpreter() => {
+            // What it asks an interpreter, this answers as well.
+            let folder = tools.cache().map(|cache| cache.join("tools"));
+            let version = value_of(arguments, "--python-version").unwrap_or(PYTHON);
+            let stand_in = folder.and_then(|folder| stand_in::write(&folder, version).ok());
+            let Some(python) = stand_in else {
+                return Err(Failure::Complaint(complaint));
+            };
+            match run_once(tools, step, arguments, input, Some(&python)).await {
+                // This `uv` asks for more.
+                Err(Failure::Complaint(Complaint(text))) if text.contains(NOT_INSPECTED) => {
+                    Err(Failure::Complaint(complaint))
+                }
+                other => other,
+            }
+        }
+        other => other,
+    }
+}
+
+/// The argument after `option`.
+fn value_of<'a>(arguments: &'a [String], option: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|argument| argument == option)?;
+    arguments.get(at + 1).map(String::as_str)
+}
+
+/// `python`: the interpreter to ask, where `uv` should look for none.
+async fn run_once(
+    tools: &Tools,
+    step: Step,
+    arguments: &[String],
+    input: &str,
+    python: Option<&Path>,
+) -> Result<String, Failure> {
     let path = tools.uv().map_err(Failure::Unusable)?;
     let mut command = Command::new(&path);
     command
@@ -76,6 +120,19 @@ pub(crate) async fn run(
         .args(["--color", "never", "--no-progress", "--no-python-downloads"])
         .env_clear()
         .envs(&tools.environment);
+    let directory = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--directory="))
+        .unwrap_or(".");
+    // In a requirements file as with pip, the file's own index wins.
+    let chosen = input
+        .lines()
+        .any(|line| line.starts_with("--index-url") || line.starts_with("-i"));
+    command.envs(python_index::from_pip(
+        &tools.environment,
+        Path::new(directory),
+        chosen,
+    ));
     for name in NEVER_PASSED {
         command.env_remove(name);
     }
@@ -83,6 +140,9 @@ pub(crate) async fn run(
         for name in NOT_PASSED_TO_INSTALL {
             command.env_remove(name);
         }
+    }
+    if let Some(python) = python {
+        command.arg("--python").arg(python);
     }
     if let Some(cache_dir) = &tools.cache_dir {
         command.arg("--cache-dir").arg(cache_dir.join("uv"));

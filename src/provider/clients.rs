@@ -5,6 +5,7 @@
 //! refusal comes within seconds and says what was tried.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +30,10 @@ use super::credentials::{self, AssumedRole, Explained};
 use super::http_client::{
     self, GiveUpOnAbsentHost, HostUnreachable, RememberHost, UserAgent, chain_of, find_source,
 };
+use super::tool_files;
 use crate::deploy::Aws;
-use crate::package::Tools;
+use crate::package::fetched_tools::{self, Pins};
+use crate::package::{PackageError, Source, Tools};
 
 /// Attempts the SDK makes when neither environment nor profile says otherwise.
 const SDK_DEFAULT_ATTEMPTS: u32 = 3;
@@ -154,12 +157,34 @@ impl Clients {
         self.config.artifact_bucket.as_deref()
     }
 
-    /// What packages are resolved and installed with.
+    /// What `source` is resolved and installed with: as configured, on PATH, or fetched.
+    ///
+    /// # Errors
+    /// [`PackageError`] about a tool that is missing and cannot be fetched.
+    pub async fn tools_for(&self, source: &Source) -> Result<Tools, PackageError> {
+        let tools = self.tools();
+        let Some(tool) = source.tool() else {
+            return Ok(tools);
+        };
+        let environment = Arc::new(tools.environment.clone());
+        fetched_tools::complete(tools, tool, &Pins::here(), move |archive| {
+            let environment = Arc::clone(&environment);
+            async move { tool_files::fetch(archive, &environment, Path::new(".")).await }
+        })
+        .await
+    }
+
+    /// What packages are resolved and installed with, as configured.
     pub fn tools(&self) -> Tools {
+        // The tools run in folders of their own, where a relative path would mean something else.
+        let absolute = |path: &Option<PathBuf>| {
+            let path = path.clone()?;
+            Some(std::path::absolute(&path).unwrap_or(path))
+        };
         Tools {
-            uv_path: self.config.uv_path.clone(),
-            npm_path: self.config.npm_path.clone(),
-            cache_dir: self.config.cache_dir.clone(),
+            uv_path: absolute(&self.config.uv_path),
+            npm_path: absolute(&self.config.npm_path),
+            cache_dir: absolute(&self.config.cache_dir),
             environment: std::env::vars_os().collect(),
         }
     }

@@ -139,13 +139,26 @@ pub fn schema() -> Schema {
         .attribute(
             "cache_dir",
             text(
-                "Where downloads and finished packages are kept, so that later runs are faster: of finished ones up to 2 GB, the least recently used \
-                 go first. Safe to share between runs and to delete at any time. Default: the caches of `uv` and `npm`, and `mcplambda` in the \
-                 user's folder for caches.",
+                "Where downloads, finished packages, and `uv`, `npm` and Node where they had to be fetched are kept, so that later runs are faster: of finished \
+                 packages up to 2 GB, the least recently used go first. Safe to share between runs and to delete at any time. Default: the caches of `uv` \
+                 and `npm`, and `mcplambda` in the user's folder for caches.",
             ),
         )
-        .attribute("uv_path", text("The `uv` program that resolves and installs Python packages. Default: the first one on `PATH`."))
-        .attribute("npm_path", text("The `npm` program that resolves and installs npm packages. Default: the first one on `PATH`."))
+        .attribute(
+            "uv_path",
+            text(
+                "The `uv` program that resolves and installs Python packages. Default: the first one on `PATH`, else a pinned release, fetched once from \
+                 the index that `uv` or `pip` is told to use, compared with the hash that this provider has of it, and kept in `cache_dir`.",
+            ),
+        )
+        .attribute(
+            "npm_path",
+            text(
+                "The `npm` program that resolves and installs npm packages, or its `npm-cli.js`. Default: the first one on `PATH` where `node` is there too, \
+                 else a pinned release and a Node to run it, fetched once from the registry that `npm` is told to use, compared with the hashes that this \
+                 provider has of them, and kept in `cache_dir`.",
+            ),
+        )
         .block("assume_role", NestedBlock::list(assume_role()))
         .block(
             "default_tags",

@@ -114,7 +114,11 @@ impl DataSource for PackageDataSource {
         let source = package::open(source)
             .await
             .map_err(|error| report::package(&error))?;
-        let tools = context.require_data()?.tools();
+        let clients = context.require_data()?;
+        let tools = clients
+            .tools_for(&source)
+            .await
+            .map_err(|error| report::packaging(&error, &source))?;
         let lock = match source.is_locked() {
             true => Some(
                 package::resolve(&tools, &source)

@@ -79,11 +79,12 @@ pub fn from_environment() -> Result<SharedHttpClient, CaBundleError> {
     })
 }
 
-/// A connection to `uri` outside of the AWS clients, with the same proxy and certificates.
+/// A connection to `uri` outside of the AWS clients, with the same proxy and certificates; those of the files `further` are trusted too,
+/// as far as they can be read.
 ///
 /// # Errors
 /// [`CaBundleError`] if the environment names a bundle that cannot be read.
-pub fn connector(uri: &str) -> Result<SharedHttpConnector, CaBundleError> {
+pub fn connector(uri: &str, further: &[PathBuf]) -> Result<SharedHttpConnector, CaBundleError> {
     let proxy = if is_local(uri) {
         ProxyConfig::disabled()
     } else {
@@ -91,10 +92,34 @@ pub fn connector(uri: &str) -> Result<SharedHttpConnector, CaBundleError> {
     };
     let connector = Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .tls_context(tls_from_environment()?)
+        .tls_context(match further.is_empty() {
+            true => tls_from_environment()?,
+            false => tls_with(further)?,
+        })
         .proxy_config(proxy)
         .build();
     Ok(SharedHttpConnector::new(connector))
+}
+
+/// Trusts the system's certificates, those of `AWS_CA_BUNDLE` and those of `further`.
+fn tls_with(further: &[PathBuf]) -> Result<TlsContext, CaBundleError> {
+    let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+    let files = further.iter().cloned().chain(bundle.map(PathBuf::from));
+    let mut store = TrustStore::default();
+    for path in files {
+        if let Some(pem) = std::fs::read(&path).ok().filter(|pem| is_pem(pem)) {
+            store = store.with_pem_certificate(pem);
+        }
+    }
+    let context = TlsContext::builder().with_trust_store(store).build();
+    context.map_err(|error| CaBundleError {
+        path: further.first().cloned().unwrap_or_default(),
+        reason: error.to_string(),
+    })
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    bytes.windows(10).any(|window| window == b"-----BEGIN")
 }
 
 fn tls_from_environment() -> Result<TlsContext, CaBundleError> {
@@ -107,7 +132,7 @@ fn tls_from_environment() -> Result<TlsContext, CaBundleError> {
 /// Trusts the certificates of `path` and no other, as the AWS CLI does.
 fn trusting(path: PathBuf) -> Result<TlsContext, CaBundleError> {
     let reason = match std::fs::read(&path) {
-        Ok(pem) if pem.windows(10).any(|window| window == b"-----BEGIN") => {
+        Ok(pem) if is_pem(&pem) => {
             let store = TrustStore::empty().with_pem_certificate(pem);
             match TlsContext::builder().with_trust_store(store).build() {
                 Ok(context) => return Ok(context),

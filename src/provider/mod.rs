@@ -10,9 +10,11 @@ pub mod credentials;
 mod data_source_package;
 mod download;
 pub mod http_client;
+mod http_get;
 mod report;
 pub mod report_config;
 mod resource_server;
+pub mod tool_files;
 
 use clients::Clients;
 use config_schema::ConfigModel;

@@ -23,6 +23,7 @@ pub(crate) fn packaging(error: &PackageError, source: &Source) -> Diagnostics {
 
 fn package_at(error: &PackageError, attribute: Option<package::Attribute>) -> Diagnostics {
     let summary = match error.kind() {
+        _ if matches!(error, PackageError::ToolNotFetched { .. }) => "Packaging tool not found",
         ErrorKind::Network => "Package index not reachable",
         ErrorKind::Input => "Invalid server",
         ErrorKind::Unresolvable => "Packages cannot be resolved",

@@ -4,7 +4,7 @@
 //! `tests/local-aws/install.sh` makes. What is missing fails the test and says how to get it.
 //!
 //! Every test has its own local-aws and its own package index, so they run in parallel. The package index serves tiny
-//! MCP servers; `servers` and two more tests take public ones, from PyPI and from npm.
+//! MCP servers; `bare`, `servers` and two more tests take public ones, from PyPI and from npm.
 
 #![cfg(unix)]
 
@@ -19,6 +19,7 @@ mod npm_registry;
 #[expect(dead_code, reason = "tests of the registry itself use the rest")]
 mod registry;
 
+mod bare;
 mod create;
 mod custom;
 mod destroy;

@@ -1,9 +1,12 @@
 //! Versions are chosen as `uvx` chooses them, one hash is kept for each, and whatever cannot be resolved says why and what to do.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use mcplambda::package::{
-    Architecture, Attribute, ErrorKind, PackageError, ServerSpec, plan_source, resolve,
+    Architecture, Attribute, ErrorKind, PackageError, ServerSpec, Tools, build_around, plan_source,
+    resolve,
 };
 use tempfile::TempDir;
 
@@ -513,15 +516,62 @@ async fn a_tool_that_is_not_uv_is_named() {
     );
 }
 
-#[tokio::test]
-async fn no_python_at_all_is_told() {
-    let (index, home) = (Index::start(), home());
-    let mut tools = tools(&index.url(), home.path());
-    tools.environment.insert("PATH".into(), home.path().into());
-    // Outside any virtual environment, whose interpreter `uv` would find beside itself.
-    let alone = home.path().join("uv-alone");
+/// Tools without any Python: outside of virtual environments, whose interpreter `uv` would find beside itself.
+fn without_python(index: &Index, home: &Path) -> Tools {
+    let mut tools = tools(&index.url(), home);
+    tools.environment.insert("PATH".into(), home.into());
+    let alone = home.join("uv-alone");
     std::fs::copy(uv(), &alone).expect("a copy of uv");
-    tools.uv_path = Some(alone.clone());
+    tools.uv_path = Some(alone);
+    tools
+}
+
+#[tokio::test]
+async fn without_any_python_the_same_is_resolved_and_packed() {
+    let (index, home) = (Index::start(), home());
+    index.release(
+        &Wheel::new("srv", "1.0")
+            .script("srv", "srv:main")
+            .needs("old; python_version < '3.13'")
+            .needs("new; python_version >= '3.13' and platform_machine == 'aarch64'"),
+    );
+    index.release(&Wheel::new("new", "2.0").tag("cp313-cp313-manylinux_2_17_aarch64"));
+    let with = tools(&index.url(), home.path());
+    let without = without_python(&index, home.path());
+    let source = plan_source(&ServerSpec {
+        architecture: Architecture::Arm64,
+        ..spec(&["srv"])
+    })
+    .expect("valid");
+    let lock = resolve(&without, &source).await.expect("a lock");
+    assert_eq!(
+        lock.versions(),
+        BTreeMap::from([
+            ("new".to_owned(), "2.0".to_owned()),
+            ("srv".to_owned(), "1.0".to_owned())
+        ])
+    );
+    assert_eq!(lock, resolve(&with, &source).await.expect("a lock"));
+    let built = build_around(b"", &without, &source, &lock)
+        .await
+        .expect("a package");
+    assert!(
+        built
+            == build_around(b"", &with, &source, &lock)
+                .await
+                .expect("a package")
+    );
+}
+
+#[tokio::test]
+async fn no_python_and_no_place_for_a_stand_in_is_told() {
+    let (index, home) = (Index::start(), home());
+    let mut tools = without_python(&index, home.path());
+    tools.cache_dir = None;
+    tools
+        .environment
+        .insert("UV_CACHE_DIR".into(), home.path().join("uv-cache").into());
+    tools.environment.remove(std::ffi::OsStr::new("HOME"));
     let error = resolve(&tools, &source(&["srv"]))
         .await
         .expect_err("no interpreter");
@@ -531,7 +581,7 @@ async fn no_python_at_all_is_told() {
         format!(
             "`{}` cannot be used as `uv`: it needs a Python interpreter on this machine, of any version, and finds none. Install one \
              (for example `uv python install`)",
-            alone.display()
+            home.path().join("uv-alone").display()
         )
     );
 }

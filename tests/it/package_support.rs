@@ -207,6 +207,8 @@ struct Shelves {
     projects: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Answered to every request when set.
     status: Option<&'static str>,
+    /// The header `Authorization` that is asked for when set.
+    authorization: Option<String>,
 }
 
 /// A package index (PEP 503, hashes in the links) on loopback. Gone when dropped.
@@ -273,6 +275,20 @@ impl Index {
             .expect("no test panics while it holds the shelves")
             .status = Some(status);
     }
+
+    /// Answers 401 to whoever does not show these credentials.
+    pub(crate) fn ask_for(&self, user: &str, password: &str) {
+        use base64::Engine;
+        let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        self.shelves
+            .lock()
+            .expect("no test panics while it holds the shelves")
+            .authorization = Some(format!("Basic {both}"));
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
 }
 
 impl Drop for Index {
@@ -294,8 +310,14 @@ fn serve(stream: TcpStream, shelves: &Mutex<Shelves>) {
         if reader.read_line(&mut request).unwrap_or(0) == 0 {
             return;
         }
+        let mut authorization = None;
         let mut header = String::new();
         while reader.read_line(&mut header).unwrap_or(0) > 2 {
+            if let Some((name, value)) = header.split_once(':')
+                && name.eq_ignore_ascii_case("authorization")
+            {
+                authorization = Some(value.trim().to_owned());
+            }
             header.clear();
         }
         let mut words = request.split(' ');
@@ -305,6 +327,7 @@ fn serve(stream: TcpStream, shelves: &Mutex<Shelves>) {
         );
         let (status, kind, body) = answer(
             path,
+            authorization.as_ref(),
             &shelves
                 .lock()
                 .expect("no test panics while it holds the shelves"),
@@ -327,10 +350,17 @@ fn serve(stream: TcpStream, shelves: &Mutex<Shelves>) {
     }
 }
 
-fn answer(path: &str, shelves: &Shelves) -> (&'static str, &'static str, Vec<u8>) {
+fn answer(
+    path: &str,
+    authorization: Option<&String>,
+    shelves: &Shelves,
+) -> (&'static str, &'static str, Vec<u8>) {
     const NOT_FOUND: (&str, &str, Vec<u8>) = ("404 Not Found", "text/plain", Vec::new());
     if let Some(status) = shelves.status {
         return (status, "text/plain", Vec::new());
+    }
+    if shelves.authorization.is_some() && shelves.authorization.as_ref() != authorization {
+        return ("401 Unauthorized", "text/plain", Vec::new());
     }
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {

@@ -9,6 +9,7 @@ mod install;
 mod lock;
 mod native;
 mod npm;
+pub(super) mod npmrc;
 mod prune;
 mod report;
 mod resolve;

@@ -4,13 +4,14 @@
 //! directory that Terraform runs in). What would make the outcome depend on the machine is set here, on the command line, which
 //! wins over all of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::NpxSource;
 use super::tree::{LIBC, OS, cpu};
+use crate::package::fetched_tools::is_script;
 use crate::package::tools::{self, Tool};
 use crate::package::{PackageError, Tools};
 
@@ -69,7 +70,14 @@ pub(crate) async fn run(
     options: &[String],
 ) -> Result<(), Failure> {
     let path = tools.npm().map_err(Failure::Unusable)?;
-    let mut command = Command::new(&path);
+    let mut command = match is_script(&path) {
+        true => {
+            let mut command = Command::new(node(tools, &path).map_err(Failure::Unusable)?);
+            command.arg(&path);
+            command
+        }
+        false => Command::new(&path),
+    };
     command
         .args(&arguments[..1])
         .args(SETTINGS)
@@ -103,6 +111,15 @@ pub(crate) async fn run(
         &ended.complaints,
         &ended.status.to_string(),
     )))
+}
+
+/// The Node that runs the script `npm`.
+fn node(tools: &Tools, npm: &Path) -> Result<PathBuf, PackageError> {
+    tools.node().ok_or_else(|| PackageError::ToolUnusable {
+        tool: Tool::Npm,
+        path: npm.to_owned(),
+        reason: "it is a script for Node, and there is no `node` on PATH".to_owned(),
+    })
 }
 
 /// Reads the object that `--json` puts on standard output; text of scripts may stand around it.

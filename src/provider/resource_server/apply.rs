@@ -283,7 +283,10 @@ async fn package(
     source: &Source,
     server: &mut Server,
 ) -> Result<Artifact, Diagnostics> {
-    let tools = clients.tools();
+    let tools = clients
+        .tools_for(source)
+        .await
+        .map_err(|error| report::packaging(&error, source))?;
     let lock = match server.lock.as_str() {
         Some(text) => Some(report::lock(text)?),
         None if !source.is_locked() => {

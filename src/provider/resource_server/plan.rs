@@ -4,8 +4,9 @@
 //! differently is unknown. Refuses: packages that do not resolve. Writes nothing, neither to AWS nor to a file that is planned on.
 
 use crate::deploy::names::role_name;
-use crate::package::{self, Lock, Source};
+use crate::package::{self, Lock, PackageError, Source};
 use crate::plugin::{Attr, Diagnostics, PlanContext};
+use crate::provider::clients::Clients;
 use crate::provider::report;
 
 use super::ServerResource;
@@ -167,6 +168,11 @@ fn keeps_source(source: Option<&Source>, remembered: &Remembered) -> bool {
     source.is_some_and(|source| remembered.source.as_deref() == Some(source.identity().as_str()))
 }
 
+async fn resolve(clients: &Clients, source: &Source) -> Result<Lock, PackageError> {
+    let tools = clients.tools_for(source).await?;
+    package::resolve(&tools, source).await
+}
+
 /// Checks that the packages resolve. The result is planned only where Terraform hands it back to the plan inside apply:
 /// anywhere else a release in between would make the two plans contradict each other.
 async fn try_resolution(
@@ -184,7 +190,7 @@ async fn try_resolution(
     let (Some(source), Some(clients)) = (source, &context.data) else {
         return Ok(Attr::Unknown);
     };
-    match package::resolve(&clients.tools(), source).await {
+    match resolve(clients, source).await {
         Ok(lock) if !context.store_planned_private => {
             context
                 .diagnostics
@@ -215,7 +221,7 @@ async fn newer_versions(
     let (Some(source), Some(clients)) = (source, &context.data) else {
         return false;
     };
-    match package::resolve(&clients.tools(), source).await {
+    match resolve(clients, source).await {
         Ok(newest) => Some(newest.to_string().as_str()) != pinned.as_str(),
         Err(error) => {
             context
