@@ -1,5 +1,6 @@
 //! Packages that are too large for a request: through the bucket, checked, and removed when Lambda has them.
 
+use mcplambda::deploy::artifact_bucket::remove;
 use mcplambda::deploy::{Code, DeployError, Mode, Wanted, destroy};
 use serde_json::{Value, json};
 
@@ -23,6 +24,11 @@ fn large() -> Wanted {
 
 /// What lies in the bucket: key, version and bytes; no bytes mark a deletion.
 fn objects(objects: &[(&str, &str, Option<i64>)]) -> Answer {
+    page(objects, false)
+}
+
+/// A part of it.
+fn page(objects: &[(&str, &str, Option<i64>)], more: bool) -> Answer {
     let entries: String = objects
         .iter()
         .map(|(key, version, size)| match size {
@@ -38,7 +44,7 @@ fn objects(objects: &[(&str, &str, Option<i64>)]) -> Answer {
         200,
         &[],
         &format!(
-            "<ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>false</IsTruncated>{entries}\
+            "<ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>{more}</IsTruncated>{entries}\
              </ListVersionsResult>"
         ),
     )
@@ -438,4 +444,65 @@ async fn a_deletion_empties_the_bucket_first_and_takes_a_bucket_that_is_gone_for
     stage.assert_played();
     assert!(matches!(error, DeployError::AccessDenied(_)), "{error}");
     assert_eq!(error.attribute(), Some("artifact_bucket"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fills_more_than_one_list_is_removed_to_the_last() {
+    let stage = stage([vec![
+        (
+            "s3 ListObjectVersions",
+            page(&[(OLD_KEY, "a", Some(3)), (OLD_KEY, "b", None)], true),
+        ),
+        ("s3 DeleteObject", deleted()),
+        ("s3 DeleteObject", deleted()),
+        ("s3 ListObjectVersions", objects(&[(KEY, "c", Some(3))])),
+        (
+            "s3 DeleteObject",
+            s3_error(404, "NoSuchVersion", "It is gone"),
+        ),
+    ]]);
+    remove(&stage.aws, &stage.op, "artifacts", "time")
+        .await
+        .expect("removed");
+    stage.assert_played();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_s3_that_is_busy_is_waited_for() {
+    let busy = |code| s3_error(503, code, "Please reduce your request rate.");
+    let stage = stage([
+        vec![
+            ("lambda GetFunction", no_function()),
+            ("s3 ListObjectVersions", busy("SlowDown")),
+            ("s3 ListObjectVersions", busy("ServiceUnavailable")),
+            ("s3 ListObjectVersions", objects(&[])),
+        ],
+        log_group_as_wanted(),
+        vec![
+            ("s3 PutObject", busy("SlowDown")),
+            (
+                "s3 PutObject",
+                s3_error(
+                    409,
+                    "OperationAborted",
+                    "A conflicting operation is in progress",
+                ),
+            ),
+            ("s3 PutObject", put(None)),
+            ("lambda CreateFunction", ok(function("$LATEST"))),
+            ("s3 ListObjectVersions", objects(&[(KEY, "null", Some(3))])),
+            ("s3 DeleteObject", deleted()),
+        ],
+        served_for_the_first_time(),
+    ]);
+    stage
+        .converge(&large(), Mode::Create)
+        .await
+        .expect("created");
+    stage.assert_played();
+    let sent: Vec<_> = asked(&stage)
+        .into_iter()
+        .filter(|about| about["body"] == "zip" && about["sha256"] == SHA)
+        .collect();
+    assert_eq!(sent.len(), 3, "each attempt carries the whole package");
 }

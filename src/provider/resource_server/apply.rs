@@ -144,7 +144,10 @@ async fn prepare(
         .for_region(server.region.as_str())
         .await
         .map_err(|error| report::config(&error))?;
-    let bucket = spec::artifact_bucket(server, clients.artifact_bucket());
+    let bucket = match source.image() {
+        Some(_) => None,
+        None => spec::artifact_bucket(server, clients.artifact_bucket()),
+    };
     let packed = match source.image() {
         Some(own) => {
             server.package_type = Attr::from("Image");
