@@ -1,7 +1,7 @@
 //! A server that is started by any command, with a folder of its own or without: what runs it, what is in its package.
 //!
-//! Python commands run on Lambda's managed runtime, with the packages that the folder declares or `packages` names; every other program
-//! runs on the plain runtime, where the bridge is the `bootstrap`. Refuses, as early as it can be known: programs and scripts that are
+//! Python and Node commands run on Lambda's managed runtimes, with the packages that the folder declares or `packages` names; every other
+//! program runs on the plain runtime, where the bridge is the `bootstrap`. Refuses, as early as it can be known: programs and scripts that are
 //! not in the folder, that are built for another machine, or whose interpreter is not there.
 
 use std::collections::BTreeMap;
@@ -10,15 +10,13 @@ use std::sync::Arc;
 use super::assemble::{Parts, Subject};
 use super::error::Attribute;
 use super::folder::{self, Folder, FolderFile, FolderSpec};
+use super::managed::{Asked, Brought, Managed, Packages, SITE_HOOK_NAME};
 use super::program::{self, Place, Runner, TASK_ROOT};
-use super::python_lock::PythonLock;
-use super::python_packages::{self, PythonPackages};
 use super::requirement::Requirement;
-use super::requirements;
-use super::runtime::{self, PythonRuntime};
-use super::stage::{Content, Stage};
 use super::zip::{self, Measure};
-use super::{Architecture, Artifact, Lock, PackageError, ServerSpec, Tools, assemble, elf};
+use super::{
+    Architecture, Artifact, Lock, PackageError, ServerSpec, Tools, assemble, elf, npx, source,
+};
 
 /// Lambda's runtime for programs that bring their own.
 pub(crate) const PLAIN_RUNTIME: &str = "provided.al2023";
@@ -31,11 +29,13 @@ pub struct CustomSource {
     cwd: Option<String>,
     runner: Runner,
     /// `None`: the plain runtime.
-    python: Option<PythonRuntime>,
+    managed: Option<Managed>,
     folder: Option<FolderSpec>,
     pub(crate) architecture: Architecture,
     /// `packages`.
     requirements: Vec<Requirement>,
+    /// npm packages whose install scripts run; `None` when the user did not say.
+    allow_scripts: Option<Vec<String>>,
     layered: bool,
     opened: Option<Arc<Opened>>,
 }
@@ -47,33 +47,25 @@ struct Opened {
     folder: Folder,
     hash: Option<String>,
     fingerprint: String,
-    packages: Option<PythonPackages>,
+    packages: Option<Packages>,
 }
 
 impl CustomSource {
     /// Reads the command line.
     pub(crate) fn plan(spec: &ServerSpec) -> Result<Self, PackageError> {
         let runner = program::runner(&spec.command, spec.cwd.as_deref(), spec.layered)?;
-        let python = match runner {
-            Runner::Python { minor } => Some(runtime::choose_for_command(
-                spec.runtime.as_deref(),
-                minor,
-                &spec.command,
-            )?),
-            Runner::Node => {
-                return Err(PackageError::UnsupportedCommand {
-                    command: spec.command.clone(),
-                });
-            }
-            Runner::Program(_) => {
-                check_plain_runtime(spec)?;
-                None
-            }
-        };
+        let managed = Managed::choose(&runner, spec)?;
+        if managed.is_none() {
+            check_plain_runtime(spec)?;
+        }
+        match runner {
+            Runner::Node => npx::check_allowed(spec.allow_scripts.as_deref())?,
+            Runner::Python { .. } | Runner::Program(_) => source::no_scripts(spec)?,
+        }
         let mut requirements = Vec::new();
         for (index, text) in spec.packages.iter().enumerate() {
             let at = Attribute::element("packages", index);
-            if python.is_none() {
+            let Some(managed) = managed else {
                 return Err(PackageError::Invalid {
                     attribute: at,
                     reason: format!(
@@ -81,14 +73,15 @@ impl CustomSource {
                         spec.command
                     ),
                 });
-            }
-            requirements.push(Requirement::parse(text, at)?);
+            };
+            requirements.push(managed.requirement(text, at)?);
         }
         let folder = match &spec.source_dir {
             Some(path) => {
-                folder::excludes(&spec.source_excludes)?;
+                folder::excludes(&[], &spec.source_excludes)?;
                 Some(FolderSpec {
                     path: path.into(),
+                    of_kind: managed.map(Managed::excludes).unwrap_or_default(),
                     excludes: spec.source_excludes.clone(),
                 })
             }
@@ -106,10 +99,11 @@ impl CustomSource {
             args: spec.args.clone(),
             cwd: spec.cwd.clone(),
             runner,
-            python,
+            managed,
             folder,
             architecture: spec.architecture,
             requirements,
+            allow_scripts: spec.allow_scripts.clone(),
             layered: spec.layered,
             opened: None,
         };
@@ -146,14 +140,14 @@ impl CustomSource {
 
     /// Lambda's runtime identifier.
     pub(crate) fn runtime(&self) -> String {
-        self.python
-            .map_or_else(|| PLAIN_RUNTIME.to_owned(), PythonRuntime::name)
+        self.managed
+            .map_or_else(|| PLAIN_RUNTIME.to_owned(), Managed::name)
     }
 
     /// The first word of the command line in the function.
     fn program(&self) -> String {
-        self.python
-            .map_or_else(|| self.command.clone(), PythonRuntime::name)
+        self.managed
+            .map_or_else(|| self.command.clone(), Managed::program)
     }
 
     pub(crate) fn args(&self) -> &[String] {
@@ -206,6 +200,16 @@ impl CustomSource {
         lines.join("\n")
     }
 
+    /// See [`Source::start_identity`](super::Source::start_identity).
+    pub(crate) fn start_identity(&self) -> String {
+        self.allow_scripts
+            .iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
     /// See [`Source::content_hash`](super::Source::content_hash).
     pub(crate) fn content_hash(&self) -> Option<&str> {
         self.opened.as_deref()?.hash.as_deref()
@@ -217,7 +221,7 @@ impl CustomSource {
     }
 
     /// What has to be installed; `None` also before the folder was read.
-    pub(crate) fn packages(&self) -> Option<&PythonPackages> {
+    pub(crate) fn packages(&self) -> Option<&Packages> {
         self.opened.as_deref()?.packages.as_ref()
     }
 
@@ -228,6 +232,12 @@ impl CustomSource {
             .as_deref()
             .is_some_and(|opened| !opened.fingerprint.is_empty());
         Attribute::whole(if declared { "source_dir" } else { "packages" })
+    }
+
+    /// Whether the folder that was read has this file.
+    fn has_file(&self, path: &str) -> bool {
+        let opened = self.opened.as_deref();
+        opened.is_some_and(|opened| opened.folder.files.contains_key(path))
     }
 
     /// Reads the folder.
@@ -242,7 +252,10 @@ impl CustomSource {
     /// The same with the files of a package that was built from it.
     pub(crate) fn opened_as(&self, zip: &[u8]) -> Result<Self, PackageError> {
         let folder = match self.folder {
-            Some(_) => Folder::of_package(zip::read_all(zip)?),
+            Some(_) => {
+                let node = matches!(self.managed, Some(Managed::Node(_)));
+                Folder::of_package(zip::read_all(zip)?, node)
+            }
             None => Folder::default(),
         };
         self.with(folder)
@@ -261,30 +274,18 @@ impl CustomSource {
             });
         }
         self.check_size(&folder)?;
-        let (mut fingerprint, mut packages) = (String::new(), None);
-        if let Some(python) = self.python {
-            let declared = requirements::declared(&folder)?;
-            if let Some(wanted) = &declared.requires_python
-                && !python.satisfies(wanted)
-            {
-                return Err(PackageError::Invalid {
-                    attribute: Attribute::whole("runtime"),
-                    reason: format!(
-                        "`pyproject.toml` in `source_dir` asks for Python {wanted}, but the function runs {}; set `runtime` to one that fits",
-                        python.name()
-                    ),
-                });
+        let (packages, fingerprint) = match self.managed {
+            Some(managed) => {
+                let asked = Asked {
+                    requirements: self.requirements.clone(),
+                    allow_scripts: self.allow_scripts.clone(),
+                    directory: self.folder.as_ref().map(|folder| folder.path.clone()),
+                    architecture: self.architecture,
+                };
+                managed.declared(&folder, asked)?
             }
-            let directory = self.folder.as_ref().map(|folder| folder.path.clone());
-            fingerprint.clone_from(&declared.fingerprint);
-            packages = PythonPackages::of_project(
-                declared,
-                self.requirements.clone(),
-                directory,
-                python,
-                self.architecture,
-            );
-        }
+            None => (None, String::new()),
+        };
         let hash = self.folder.as_ref().map(|_| folder.hash());
         Ok(Self {
             opened: Some(Arc::new(Opened {
@@ -306,8 +307,10 @@ impl CustomSource {
     ) -> Result<(), PackageError> {
         let invalid = |reason: String| PackageError::Invalid { attribute, reason };
         let Some(file) = folder.files.get(path) else {
-            // `python directory` and `python archive.zip` run the `__main__` in it.
-            if folder.has_directory(path) && self.python.is_some() {
+            if self
+                .managed
+                .is_some_and(|managed| managed.runs(folder, path))
+            {
                 return Ok(());
             }
             let what = match folder.has_directory(path) {
@@ -318,7 +321,7 @@ impl CustomSource {
                 "`{path}` {what}. The folder is the function's `{TASK_ROOT}`; paths are relative to it or to `cwd`"
             )));
         };
-        if self.python.is_some() {
+        if self.managed.is_some() {
             return Ok(());
         }
         check_program(path, file, attribute, self.architecture)
@@ -349,7 +352,7 @@ fn check_plain_runtime(spec: &ServerSpec) -> Result<(), PackageError> {
             attribute: Attribute::whole("runtime"),
             reason: format!(
                 "`{other}` is not a runtime for `{}`, which brings what it runs with it; use `{PLAIN_RUNTIME}`, or leave `runtime` out. Scripts \
-                 of a managed runtime are started with `python3` as `command`, and the script in `args`",
+                 of a managed runtime are started with `python3` or `node` as `command`, and the script in `args`",
                 spec.command
             ),
         }),
@@ -417,22 +420,18 @@ fn check_program(
     Ok(())
 }
 
-/// Makes Python read the `.pth` files of the packages, which it does in site directories only, not on PYTHONPATH.
-const SITE_HOOK: &str =
-    "import os, site\nsite.addsitedir(os.path.dirname(os.path.abspath(__file__)))\n";
-const SITE_HOOK_NAME: &str = "sitecustomize.py";
-
 /// See [`super::build`]. `source` is open; `lock` is that of the packages, `None` when there are none.
 pub(crate) async fn build(
     tools: &Tools,
     source: &CustomSource,
-    lock: Option<&PythonLock>,
+    lock: Option<&Lock>,
     bridge: &[u8],
 ) -> Result<Artifact, PackageError> {
-    let installed = match (source.packages(), lock) {
+    let brought = match (source.packages(), lock) {
         (Some(packages), Some(lock)) => {
-            lock.check(packages)?;
-            Some(python_packages::install(tools, packages, lock).await?)
+            packages.check(lock)?;
+            let hooked = source.has_file(SITE_HOOK_NAME);
+            Some(packages.install(tools, lock, hooked).await?)
         }
         (None, None) => None,
         (Some(_), None) => return Err(super::no_lock()),
@@ -440,11 +439,7 @@ pub(crate) async fn build(
     };
     let (lock, bridge) = (lock.cloned(), bridge.to_vec());
     super::in_background(source.clone(), move |source| {
-        // The files are there until they are packed.
-        let (_work, stage) = installed
-            .map(|installed| (installed.work, installed.stage))
-            .unzip();
-        pack(source, stage, lock.as_ref(), bridge)
+        pack(source, brought, lock, bridge)
     })
     .await
 }
@@ -458,8 +453,8 @@ pub(crate) fn nothing_to_lock() -> PackageError {
 
 fn pack(
     source: &CustomSource,
-    stage: Option<Stage>,
-    lock: Option<&PythonLock>,
+    brought: Option<Brought>,
+    lock: Option<Lock>,
     bridge: Vec<u8>,
 ) -> Result<Artifact, PackageError> {
     let mut files = BTreeMap::new();
@@ -469,21 +464,12 @@ fn pack(
         files.extend(contents.map(|(path, file)| (path.clone(), file.content.clone())));
         all_sizes.extend(sizes(&opened.folder));
     }
-    if let Some(stage) = stage {
-        all_sizes.extend(stage.sizes()?);
-        let hooked = stage.has_site_hooks()
-            && !stage.files.contains_key(SITE_HOOK_NAME)
-            && !files.contains_key(SITE_HOOK_NAME);
-        for (path, content) in stage.files {
-            files.insert(format!("{}/{path}", zip::PACKAGES_NAME), content);
-        }
-        if hooked {
-            files.insert(
-                format!("{}/{SITE_HOOK_NAME}", zip::PACKAGES_NAME),
-                Content::Bytes(SITE_HOOK.into()),
-            );
-        }
-    }
+    // Its files are there until they are packed.
+    let _work = brought.map(|brought| {
+        all_sizes.extend(brought.sizes);
+        files.extend(brought.files);
+        brought.work
+    });
     let mut argv = vec![source.program()];
     argv.extend_from_slice(&source.args);
     assemble::assemble(Parts {
@@ -491,11 +477,11 @@ fn pack(
         files,
         sizes: all_sizes,
         bridge,
-        bridge_name: match source.python {
+        bridge_name: match source.managed {
             Some(_) => zip::BRIDGE_NAME,
             None => zip::BOOTSTRAP_NAME,
         },
-        lock: lock.cloned().map(Lock::Python),
+        lock,
         argv,
         runtime: source.runtime(),
     })

@@ -12,7 +12,7 @@ use super::{Architecture, Source};
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// `command`, `args`, `packages`, `allow_scripts`, `runtime` or `lock`.
+    /// `command`, `args`, `packages`, `allow_scripts`, `source_dir`, `source_excludes`, `runtime` or `lock`.
     pub name: &'static str,
     /// Element of a list attribute, counted from 0.
     pub index: Option<usize>,
@@ -70,7 +70,7 @@ pub enum PackageError {
     /// `command` names a kind of server that is not known.
     #[error(
         "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a server published as a \
-         Python package; `npx`, which runs one published as an npm package; `docker run` and an image; `python3` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
+         Python package; `npx`, which runs one published as an npm package; `docker run` and an image; `python3` or `node` and a script in `source_dir`; or a program that comes with the server: put it into the folder that \
          `source_dir` names and write its path there, such as `./server`"
     )]
     UnsupportedCommand { command: String },

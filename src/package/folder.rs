@@ -20,7 +20,9 @@ use super::{PackageError, digest, elf, sbom, zip};
 pub(crate) struct FolderSpec {
     /// Relative to the working directory of this process, which is the root module's, unless absolute.
     pub(crate) path: PathBuf,
-    /// In the syntax of gitignore, after [`DEFAULT_EXCLUDES`].
+    /// What the kind of server leaves out, after [`DEFAULT_EXCLUDES`].
+    pub(crate) of_kind: &'static [&'static str],
+    /// What the user leaves out, in the syntax of gitignore, after those.
     pub(crate) excludes: Vec<String>,
 }
 
@@ -87,7 +89,7 @@ impl Folder {
     pub(crate) fn read(spec: &FolderSpec) -> Result<Self, PackageError> {
         let root = root(&spec.path)?;
         let mut reader = Reader {
-            excluded: excludes(&spec.excludes)?,
+            excluded: excludes(spec.of_kind, &spec.excludes)?,
             shown: &spec.path,
             root: root.clone(),
             files: BTreeMap::new(),
@@ -115,11 +117,13 @@ impl Folder {
         Ok(Self { files })
     }
 
-    /// The files of a package that came from its folder: all but those that this provider put there.
-    pub(crate) fn of_package(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+    /// The files of a package that came from its folder: all but those that this provider put there. `node`: npm's packages are where
+    /// it installs them.
+    pub(crate) fn of_package(files: BTreeMap<String, Vec<u8>>, node: bool) -> Self {
+        let installed = node && files.contains_key(zip::LOCK_NAME);
         let own = |path: &str| {
             let top = path.split('/').next().unwrap_or(path);
-            RESERVED.contains(&top)
+            RESERVED.contains(&top) || installed && top == zip::NODE_MODULES
         };
         let files = files
             .into_iter()
@@ -183,7 +187,7 @@ impl Folder {
 /// # Errors
 ///
 /// [`PackageError::Invalid`] at the element of `source_excludes`.
-pub(crate) fn excludes(patterns: &[String]) -> Result<Gitignore, PackageError> {
+pub(crate) fn excludes(of_kind: &[&str], patterns: &[String]) -> Result<Gitignore, PackageError> {
     // Paths are matched relative to the folder, so the matcher's own root is of no account.
     let mut builder = GitignoreBuilder::new("");
     let unreadable = |index: usize, error: ignore::Error| PackageError::Invalid {
@@ -192,7 +196,7 @@ pub(crate) fn excludes(patterns: &[String]) -> Result<Gitignore, PackageError> {
             "{error}; write a pattern as .gitignore has them, such as `tests/` or `*.log`"
         ),
     };
-    for pattern in DEFAULT_EXCLUDES {
+    for pattern in DEFAULT_EXCLUDES.iter().chain(of_kind) {
         builder
             .add_line(None, pattern)
             .map_err(|error| unreadable(0, error))?;
@@ -395,6 +399,10 @@ pub(crate) fn foreign_file(
         if super::stage::names_a_processor(path) {
             return None;
         }
-        Some((path.as_str(), elf::foreign(&file.head, architecture)?))
+        let found = elf::foreign(&file.head, architecture);
+        // Other files may well be for other systems; a native addon is to be loaded here.
+        let other = || elf::other_system(&file.head).filter(|_| path.ends_with(".node"));
+        let found = found.or_else(|| other().map(str::to_owned))?;
+        Some((path.as_str(), found))
     })
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::image::ImageLock;
+use super::managed::{Packages, other_kind};
 use super::npx::{self, NpmLock};
 use super::python_lock::PythonLock;
 use super::{Notice, PackageError, Source, sbom};
@@ -55,10 +56,6 @@ impl Lock {
     pub fn check(&self, source: &Source) -> Result<(), PackageError> {
         match (self, source) {
             (Self::Python(lock), Source::Uvx(source)) => lock.check(&source.packages),
-            (Self::Python(lock), Source::Custom(source)) => match source.packages() {
-                Some(packages) => lock.check(packages),
-                None => Err(super::custom::nothing_to_lock()),
-            },
             (Self::Image(lock), Source::Image(source)) => lock.check(source),
             (Self::Python(_) | Self::Npm(_), Source::Image(source)) => {
                 Err(PackageError::InvalidLock {
@@ -72,16 +69,24 @@ impl Lock {
             (Self::Image(lock), _) => Err(PackageError::InvalidLock {
                 reason: format!("it pins the image `{lock}`, and the server is no image"),
             }),
-            (Self::Npm(lock), Source::Npx(source)) => lock.check(source),
+            (lock, Source::Custom(source)) => match source.packages() {
+                Some(packages) => packages.check(lock),
+                None => Err(super::custom::nothing_to_lock()),
+            },
+            (Self::Npm(lock), Source::Npx(source)) => lock.check(source.npm()),
             (Self::Python(_), Source::Npx(_)) => Err(other_kind("Python", "npm")),
-            (Self::Npm(_), Source::Uvx(_) | Source::Custom(_)) => Err(other_kind("npm", "Python")),
+            (Self::Npm(_), Source::Uvx(_)) => Err(other_kind("npm", "Python")),
         }
     }
 
     /// What a user should know of this lock, though `source` can be installed from it.
     pub fn notices(&self, source: &Source) -> Vec<Notice> {
         match (self, source) {
-            (Self::Npm(lock), Source::Npx(source)) => lock.notices(source),
+            (Self::Npm(lock), Source::Npx(source)) => lock.notices(source.npm()),
+            (Self::Npm(lock), Source::Custom(source)) => match source.packages() {
+                Some(Packages::Node(packages)) => lock.notices(&packages.npm),
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
         }
     }
@@ -109,13 +114,5 @@ impl FromStr for Lock {
             return text.parse().map(Self::Npm);
         }
         text.parse().map(Self::Python)
-    }
-}
-
-fn other_kind(found: &str, wanted: &str) -> PackageError {
-    PackageError::InvalidLock {
-        reason: format!(
-            "it holds {found} packages, but the server consists of {wanted} packages. Make the lock anew for this configuration"
-        ),
     }
 }

@@ -4,7 +4,7 @@
 //! Leaves: [`Source`] (what they mean), [`Lock`] (exact versions and hashes), [`Artifact`] (what Lambda is given).
 //! Refuses: to call AWS, to run a package's script unless the user allows it, and to put anything of the build machine into the zip.
 //!
-//! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `requirements`) ->
+//! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `managed`, `requirements`) ->
 //! `lock` (`resolve`, `wheel`) -> `finished`, if it was made before (`cache`), or else `python_packages` -> `uvx` (`entry_point`) or
 //! `custom` -> `stage` (`elf`) -> `assemble` -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints. `npx` is
 //! the same for npm packages.
@@ -23,6 +23,7 @@ mod finished;
 mod folder;
 pub mod image;
 mod lock;
+mod managed;
 mod notice;
 mod npx;
 mod pip_settings;
@@ -40,6 +41,7 @@ mod stage;
 mod stand_in;
 mod tools;
 mod uv;
+mod uv_lock;
 mod uv_report;
 mod uvx;
 mod uvx_command;
@@ -47,6 +49,8 @@ mod wheel;
 mod zip;
 
 use std::collections::BTreeMap;
+
+use self::managed::Packages;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use error::{Attribute, ErrorKind, PackageError};
@@ -98,7 +102,11 @@ pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageErro
             .await
             .map(Lock::Python),
         Source::Custom(source) => match source.packages() {
-            Some(packages) => resolve::resolve(tools, packages).await.map(Lock::Python),
+            Some(Packages::Python(packages)) => {
+                resolve::resolve(tools, packages).await.map(Lock::Python)
+            }
+            // Its owner has resolved it already.
+            Some(Packages::Node(packages)) => Ok(Lock::Npm(packages.lock.clone())),
             None => Err(custom::nothing_to_lock()),
         },
         Source::Image(source) => image::resolve(tools, source).await.map(Lock::Image),
@@ -212,17 +220,15 @@ async fn make(
             npx::build(tools, source, lock, bridge).await
         }
         (Source::Uvx(_) | Source::Npx(_), None) => Err(no_lock()),
-        (Source::Custom(source), None) => custom::build(tools, source, None, bridge).await,
-        (Source::Custom(source), Some(Lock::Python(lock))) => {
-            custom::build(tools, source, Some(lock), bridge).await
-        }
+        (Source::Custom(source), lock) => custom::build(tools, source, lock, bridge).await,
         // Images are no zips: see `image::build`. A lock of another kind was refused above.
         (Source::Image(_), _) | (_, Some(Lock::Image(_))) => Err(no_lock()),
         // `check` has refused every other pair already.
-        (Source::Uvx(_) | Source::Custom(_), Some(Lock::Npm(_)))
-        | (Source::Npx(_), Some(Lock::Python(_))) => Err(PackageError::InvalidLock {
-            reason: "it is of another kind than the server".to_owned(),
-        }),
+        (Source::Uvx(_), Some(Lock::Npm(_))) | (Source::Npx(_), Some(Lock::Python(_))) => {
+            Err(PackageError::InvalidLock {
+                reason: "it is of another kind than the server".to_owned(),
+            })
+        }
     }
 }
 

@@ -15,7 +15,11 @@ pub enum Notice {
         runtime: String,
     },
     /// Packages have install scripts, and the configuration does not say whether they run.
-    ScriptsNotRun { packages: Vec<String> },
+    ScriptsNotRun {
+        packages: Vec<String>,
+        /// What brings them.
+        attribute: Attribute,
+    },
 }
 
 impl Notice {
@@ -31,7 +35,7 @@ impl Notice {
     pub fn attribute(&self) -> Attribute {
         match self {
             Self::Engines { .. } => Attribute::whole("runtime"),
-            Self::ScriptsNotRun { .. } => Attribute::whole("args"),
+            Self::ScriptsNotRun { attribute, .. } => *attribute,
         }
     }
 }
@@ -48,7 +52,7 @@ impl fmt::Display for Notice {
                 "`{package}` says that it runs on Node {engines}, which {runtime} is not. It is installed all the same; another \
                  `runtime` may fit it better."
             ),
-            Self::ScriptsNotRun { packages } => write!(
+            Self::ScriptsNotRun { packages, .. } => write!(
                 f,
                 "These packages have scripts that npm would run after installing them, which may fetch or build what they need: {}. \
                  They are installed without. If the server needs them, name their packages in `allow_scripts`; if not, \

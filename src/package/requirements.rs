@@ -1,7 +1,8 @@
 //! The files in which a Python project says what it needs in, requirements out. Pure: the files are those of a folder that was read.
 //!
 //! Precedence: `uv.lock` (with its `pyproject.toml`), else `requirements.txt`, else the dependencies in `pyproject.toml`. Requirement
-//! files that it includes are read with it. Refuses what would have to be built (editable installs, paths, URLs), naming file and line.
+//! files that it includes are read with it. Refuses what would have to be built (editable installs, paths, URLs), naming file and line, and
+//! a `uv.lock` that does not fit the project.
 //!
 //! Source: pip documentation, "Requirements File Format"; PyPA specification "pyproject.toml".
 
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::error::Attribute;
 use super::folder::Folder;
 use super::requirement::Requirement;
+use super::uv_lock::UvLock;
 use super::{PackageError, digest};
 
 const UV_LOCK: &str = "uv.lock";
@@ -44,19 +46,6 @@ pub(crate) struct Named {
     pub(crate) constraints: Vec<String>,
 }
 
-/// The part of `uv.lock` that tells whether there is anything to install.
-#[derive(Deserialize)]
-struct UvLock {
-    #[serde(default)]
-    package: Vec<UvPackage>,
-}
-
-#[derive(Deserialize)]
-struct UvPackage {
-    #[serde(default)]
-    source: toml::Table,
-}
-
 #[derive(Deserialize)]
 struct PyProject {
     project: Option<Project>,
@@ -65,10 +54,18 @@ struct PyProject {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Project {
+    name: Option<String>,
     requires_python: Option<String>,
     dependencies: Option<Vec<String>>,
     #[serde(default)]
     dynamic: Vec<String>,
+}
+
+impl Project {
+    /// They are computed by a build.
+    fn has_dynamic_dependencies(&self) -> bool {
+        self.dynamic.iter().any(|name| name == "dependencies")
+    }
 }
 
 /// Reads what `folder` declares.
@@ -116,16 +113,17 @@ pub(crate) fn declared(folder: &Folder) -> Result<Declared, PackageError> {
                 error.message()
             ))
         })?;
-        // The project itself is in its lock.
-        declared.uv_lock = lock.package.iter().any(|package| {
-            !["virtual", "editable"]
-                .iter()
-                .any(|kind| package.source.contains_key(*kind))
-        });
+        if let Some(project) = &project
+            && let Some(name) = &project.name
+            && !project.has_dynamic_dependencies()
+        {
+            lock.check(name, project.dependencies.as_deref().unwrap_or_default())?;
+        }
+        declared.uv_lock = lock.installs();
     } else if folder.files.contains_key(REQUIREMENTS) {
         read.file(REQUIREMENTS, &mut declared.named)?;
     } else if let Some(project) = project {
-        if project.dynamic.iter().any(|name| name == "dependencies") {
+        if project.has_dynamic_dependencies() {
             return Err(PackageError::in_source_dir(format!(
                 "`{PROJECT}` in it computes its dependencies (`dynamic`), which only a build could tell; write them to `{REQUIREMENTS}`, or add \
                  `{UV_LOCK}` (`uv lock`)"

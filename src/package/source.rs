@@ -5,6 +5,7 @@ use super::assemble::Subject;
 use super::custom::CustomSource;
 use super::error::Attribute;
 use super::image::ImageSource;
+use super::managed::Packages;
 use super::npx::NpxSource;
 use super::tools::Tool;
 use super::uvx::UvxSource;
@@ -107,7 +108,8 @@ impl Source {
         match self {
             Self::Uvx(source) => source.start_identity(),
             Self::Npx(source) => source.start_identity(),
-            Self::Custom(_) | Self::Image(_) => String::new(),
+            Self::Custom(source) => source.start_identity(),
+            Self::Image(_) => String::new(),
         }
     }
 
@@ -147,7 +149,7 @@ impl Source {
         match self {
             Self::Uvx(_) => Some(Tool::Uv),
             Self::Npx(_) => Some(Tool::Npm),
-            Self::Custom(source) => source.packages().map(|_| Tool::Uv),
+            Self::Custom(source) => source.packages().map(Packages::tool),
             Self::Image(_) => None,
         }
     }
@@ -187,14 +189,8 @@ impl Source {
 /// [`ErrorKind::Input`](super::ErrorKind::Input), pointing at the attribute and element.
 pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
     let program = program(&spec.command);
-    if program != "npx" && spec.allow_scripts.is_some() {
-        return Err(PackageError::Invalid {
-            attribute: Attribute::whole("allow_scripts"),
-            reason: format!(
-                "only npm packages have install scripts, and `{}` installs none; remove it",
-                spec.command
-            ),
-        });
+    if ["uvx", "uv", "docker"].contains(&program) {
+        no_scripts(spec)?;
     }
     match program {
         "npx" => {
@@ -225,6 +221,20 @@ pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
     }
 }
 
+/// Only npm's packages have install scripts.
+pub(crate) fn no_scripts(spec: &ServerSpec) -> Result<(), PackageError> {
+    match spec.allow_scripts {
+        None => Ok(()),
+        Some(_) => Err(PackageError::Invalid {
+            attribute: Attribute::whole("allow_scripts"),
+            reason: format!(
+                "only npm packages have install scripts, and `{}` installs none; remove it",
+                spec.command
+            ),
+        }),
+    }
+}
+
 /// A published server brings its files itself.
 fn no_folder(spec: &ServerSpec) -> Result<(), PackageError> {
     let attribute = match (&spec.source_dir, spec.source_excludes.as_slice()) {
@@ -235,7 +245,7 @@ fn no_folder(spec: &ServerSpec) -> Result<(), PackageError> {
     Err(PackageError::Invalid {
         attribute: Attribute::whole(attribute),
         reason: format!(
-            "`{}` runs a published package and sees no other files; start a server of your own with `python3` or its program as `command`",
+            "`{}` runs a published package and sees no other files; start a server of your own with `python3`, `node` or its program as `command`",
             spec.command
         ),
     })

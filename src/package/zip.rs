@@ -46,6 +46,8 @@ pub(crate) const BRIDGE_NAME: &str = "mcplambda-bridge";
 pub(crate) const BOOTSTRAP_NAME: &str = "bootstrap";
 /// Where installed Python packages lie.
 pub(crate) const PACKAGES_NAME: &str = "site-packages";
+/// Where installed npm packages lie, as Node finds them from the files beside it.
+pub(crate) const NODE_MODULES: &str = "node_modules";
 
 /// Deflate's usual level: higher ones take twice the time for one part in a hundred.
 const LEVEL: i64 = 6;

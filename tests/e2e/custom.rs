@@ -125,6 +125,43 @@ fn a_program_of_the_users_own_is_imported_with_its_files() {
     }
 }
 
+#[test]
+fn a_folder_by_its_absolute_path_is_the_same_on_every_machine() {
+    let local = LocalAws::start();
+    let absolute = SHELL_MAIN.replace("${path.module}/app", "${abspath(path.module)}/app");
+    let first = workspace(&local, None, &absolute, &SHELL_FILES);
+    first.converge();
+    let deployed = first.resource("mcplambda_server.shell");
+    let path = first.path("app").display().to_string();
+    assert_eq!(deployed["source_dir"], path);
+
+    let second = workspace(&local, None, &absolute, &SHELL_FILES);
+    std::fs::copy(
+        first.path("terraform.tfstate"),
+        second.path("terraform.tfstate"),
+    )
+    .expect("copied");
+    second.plan().is_empty();
+    second.file("app/data/greeting.txt", "good evening");
+    second.converge();
+    let changed = second.resource("mcplambda_server.shell");
+    assert_eq!(changed["source_dir"], path);
+    let arn = changed["qualified_arn"].as_str().expect("an ARN");
+    let aws = Aws::new(&local, REGION);
+    assert_eq!(
+        aws.tool_text(arn, "greet", &json!({})),
+        "good evening world"
+    );
+
+    let third = workspace(&local, None, &absolute, &SHELL_FILES);
+    third.file("app/data/greeting.txt", "good evening");
+    let address = "mcplambda_server.shell";
+    let run = third.run(&["import", "-no-color", address, "mcp-server-shell"]);
+    assert_eq!(run.status, 0, "{}", run.output);
+    third.plan().is_empty();
+    assert_eq!(third.resource(address)["source_dir"], "/");
+}
+
 const SCRIPT_MAIN: &str = r#"
 resource "mcplambda_server" "script" {
   name       = "script"

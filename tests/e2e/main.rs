@@ -33,6 +33,7 @@ mod kill;
 mod large;
 mod layers;
 mod lock;
+mod node;
 mod npx;
 mod options;
 mod regions;

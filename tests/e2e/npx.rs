@@ -58,21 +58,14 @@ fn about(local: &LocalAws, workspace: &Workspace) -> Value {
 }
 
 #[test]
-fn a_public_server_from_npm_answers() {
+fn the_example_of_a_public_server_from_npm_answers() {
     let local = LocalAws::start();
-    let workspace = Workspace::new(
-        &local,
-        None,
-        r#"
-        resource "mcplambda_server" "tools" {
-          name    = "everything"
-          command = "npx"
-          args    = ["-y", "@modelcontextprotocol/server-everything"]
-        }
-        "#,
-    );
+    let workspace = Workspace::new(&local, None, "");
+    // It says itself which provider it needs.
+    std::fs::remove_file(workspace.path("terraform.tf")).expect("there");
+    workspace.write(include_str!("../../examples/npx/main.tf"));
     workspace.converge();
-    let server = workspace.resource(ADDRESS);
+    let server = workspace.resource("mcplambda_server.everything");
     assert_eq!(server["runtime"], "nodejs22.x");
     let tools = server["tools"].as_array().expect("a list");
     assert!(tools.iter().any(|tool| tool["name"] == "echo"), "{tools:?}");
@@ -133,6 +126,54 @@ fn a_saved_plan_installs_what_was_planned_in_another_directory_with_an_empty_cac
             "server": "@team/server 1.0.0", "node": "v22", "args": ["--root", "/tmp"], "cache": null,
             "path": "/var/task/node_modules/@team/server/server.js",
         })
+    );
+}
+
+#[test]
+fn the_other_architecture_and_runtime_get_what_is_made_for_them() {
+    let local = LocalAws::start();
+    let of = |cpu: &str| {
+        let name = format!("@fast/linux-{cpu}");
+        let package = Package::new(&name, "1.0.0").set("cpu", json!([cpu]));
+        package.set("os", json!(["linux"]))
+    };
+    let newer = server("tiny", "1.0.0")
+        .may_need("@fast/linux-x64", "1")
+        .may_need("@fast/linux-arm64", "1")
+        .set("engines", json!({"node": ">=24"}));
+    let registry = Registry::with([of("x64"), of("arm64"), newer]);
+    // Nothing here runs such a function.
+    let workspace = workspace(
+        &local,
+        &registry,
+        r#"
+        resource "mcplambda_server" "tools" {
+          name         = "tools"
+          command      = "npx"
+          args         = ["-y", "tiny"]
+          architecture = "arm64"
+          runtime      = "nodejs24.x"
+          verify       = false
+        }
+        "#,
+    );
+    workspace.converge();
+    assert_eq!(
+        workspace.resource(ADDRESS)["resolved_packages"],
+        json!({"@fast/linux-arm64": "1.0.0", "tiny": "1.0.0"})
+    );
+    let aws = Aws::new(&local, REGION);
+    let made = aws.configuration("mcp-server-tools");
+    assert_eq!(
+        (
+            made.runtime.map(|runtime| runtime.as_str().to_owned()),
+            made.architectures
+                .unwrap_or_default()
+                .iter()
+                .map(|architecture| architecture.as_str().to_owned())
+                .collect::<Vec<_>>()
+        ),
+        (Some("nodejs24.x".to_owned()), vec!["arm64".to_owned()])
     );
 }
 

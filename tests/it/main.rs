@@ -45,6 +45,7 @@ mod package_finished;
 mod package_folder;
 mod package_index;
 mod package_lock;
+mod package_node;
 mod package_project;
 mod package_pypi;
 mod package_resolve;

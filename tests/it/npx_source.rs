@@ -213,7 +213,7 @@ fn other_attributes_are_read_with_the_command() {
     };
     assert_eq!(
         refusal(&runtime).1,
-        "runtime: `nodejs20.x` is not a runtime that an npm package can run on; use one of nodejs22.x, nodejs24.x"
+        "runtime: `nodejs20.x` is not a runtime that a Node server can run on; use one of nodejs22.x, nodejs24.x"
     );
 
     let folder = ServerSpec {

@@ -556,7 +556,7 @@ async fn a_published_server_takes_no_folder() {
         refusal(&spec).await,
         pair(
             "source_dir",
-            "source_dir: `uvx` runs a published package and sees no other files; start a server of your own with `python3` or its program as \
+            "source_dir: `uvx` runs a published package and sees no other files; start a server of your own with `python3`, `node` or its program as \
              `command`"
         )
     );

@@ -382,3 +382,51 @@ async fn a_package_that_the_folder_asks_for_and_nobody_has_points_at_the_folder(
         )
     );
 }
+
+#[tokio::test]
+async fn a_lock_that_was_made_for_other_dependencies_says_which_and_how_to_renew_it() {
+    let index = Index::start();
+    index.release(&Wheel::new("srv", "1.0"));
+    index.release(&Wheel::new("tools", "1"));
+    index.release(&Wheel::new("only-for-tests", "1"));
+    let folder = project(&[("pyproject.toml", PROJECT)]);
+    uv_lock(&index, &folder);
+    // Said otherwise, and still the same.
+    let same = PROJECT
+        .replace("\"srv>=1\"", "\"Srv >= 1\"")
+        .replace("version = \"0.1.0\"", "version = \"0.2.0\"");
+    put(folder.path(), "pyproject.toml", &same);
+    opened(&server(&folder)).await.expect("it fits");
+    for (before, after, expected) in [
+        (
+            "srv>=1",
+            "srv>=1,<2",
+            "that asks for `srv<2,>=1`, and the lock was made for `srv>=1`",
+        ),
+        (
+            "srv>=1",
+            "srv>=1\", \"More_Itertools[x]~=10.0",
+            "that asks for `more-itertools~=10.0`, which the lock was not made for",
+        ),
+        (
+            "\"srv>=1\", ",
+            "",
+            "the lock was made for `srv`, which that does not ask for",
+        ),
+    ] {
+        put(
+            folder.path(),
+            "pyproject.toml",
+            &PROJECT.replace(before, after),
+        );
+        assert_eq!(
+            refusal(&server(&folder)).await,
+            pair(
+                "source_dir",
+                &format!(
+                    "source_dir: `uv.lock` in it does not fit `pyproject.toml`: {expected}. Run `uv lock` in the folder"
+                )
+            )
+        );
+    }
+}

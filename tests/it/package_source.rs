@@ -217,7 +217,7 @@ fn an_unknown_command_names_what_is_supported() {
                 }),
                 format!(
                     "`{command}` is not a server command that can be packaged. Supported: `uvx` (and `uv tool run`), which runs a \
-                     server published as a Python package; `npx`, which runs one published as an npm package; `docker run` and an image; `python3` and a script in `source_dir`; or a program that comes with the \
+                     server published as a Python package; `npx`, which runs one published as an npm package; `docker run` and an image; `python3` or `node` and a script in `source_dir`; or a program that comes with the \
                      server: put it into the folder that `source_dir` names and write its path there, such as `./server`"
                 )
             )

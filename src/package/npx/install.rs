@@ -8,11 +8,12 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::lock::NpmLock;
+use super::packages::NpmPackages;
 use super::stage::Stage;
 use super::tree::project;
 use super::{NpxSource, bin, native, npm, prune, report};
 use crate::package::assemble::{self, Parts};
-use crate::package::{Artifact, Lock, PackageError, Tools, zip};
+use crate::package::{Artifact, Lock, PackageError, Tools, in_background, zip};
 
 /// See [`super::super::build`].
 pub(crate) async fn build(
@@ -21,30 +22,53 @@ pub(crate) async fn build(
     lock: &NpmLock,
     bridge: &[u8],
 ) -> Result<Artifact, PackageError> {
+    let installed = install(tools, &source.npm, lock).await?;
+    let (lock, bridge) = (lock.clone(), bridge.to_vec());
+    in_background(source.clone(), move |source| {
+        pack(installed, source, &lock, bridge)
+    })
+    .await
+}
+
+/// Installed packages, and the directory that holds their files.
+pub(crate) struct Installed {
+    /// Removed when dropped.
+    pub(crate) work: TempDir,
+    pub(crate) stage: Stage,
+}
+
+/// Installs exactly `lock`, and takes out what the function cannot use.
+pub(crate) async fn install(
+    tools: &Tools,
+    npm: &NpmPackages,
+    lock: &NpmLock,
+) -> Result<Installed, PackageError> {
     let work = npm::directory(tools)?;
-    install(tools, source, lock, work.path()).await?;
-    let (source, lock, bridge) = (source.clone(), lock.clone(), bridge.to_vec());
-    let packed = tokio::task::spawn_blocking(move || pack(work, &source, &lock, bridge));
-    packed.await.map_err(|error| PackageError::Unpackageable {
-        path: "the package".to_owned(),
-        reason: error.to_string(),
-    })?
+    fill(tools, npm, lock, work.path()).await?;
+    let lock = lock.clone();
+    in_background(npm.clone(), move |npm| {
+        let mut stage = Stage::read(work.path(), &lock)?;
+        prune::prune(&mut stage, &lock);
+        native::check(&mut stage, npm, &lock)?;
+        Ok(Installed { work, stage })
+    })
+    .await
 }
 
 /// Installs `lock` into `directory`, then runs the scripts that are allowed.
-async fn install(
+async fn fill(
     tools: &Tools,
-    source: &NpxSource,
+    packages: &NpmPackages,
     lock: &NpmLock,
     directory: &Path,
 ) -> Result<(), PackageError> {
-    let allowed = source.allowed_scripts();
+    let allowed = packages.allowed_scripts();
     let (package, locked) = project(lock);
-    npm::write_project(directory, &package, Some(&locked)).await?;
+    npm::write_project(packages, directory, &package, Some(&locked)).await?;
     let options = ["--bin-links=false".to_owned()];
-    npm::run(tools, source, directory, &["ci"], &options)
+    npm::run(tools, packages, directory, &["ci"], &options)
         .await
-        .map_err(|failure| explain(failure, source, lock))?;
+        .map_err(|failure| explain(failure, packages, lock))?;
     if allowed.is_empty() {
         return Ok(());
     }
@@ -58,24 +82,24 @@ async fn install(
         "--bin-links",
     ]
     .map(str::to_owned);
-    match npm::run(tools, source, directory, &arguments, &options).await {
+    match npm::run(tools, packages, directory, &arguments, &options).await {
         Ok(()) => Ok(()),
         Err(npm::Failure::Unusable(error)) => Err(error),
         Err(npm::Failure::Complaint(complaint)) => Err(PackageError::ScriptFailed {
             output: report::indented(&complaint.text),
-            target: source.target(),
+            target: packages.target(),
         }),
     }
 }
 
 /// A complaint about what is locked already.
-fn explain(failure: npm::Failure, source: &NpxSource, lock: &NpmLock) -> PackageError {
+fn explain(failure: npm::Failure, packages: &NpmPackages, lock: &NpmLock) -> PackageError {
     let gone = |package: &str| PackageError::InvalidLock {
         reason: format!(
             "`{package}` is locked, but the registry no longer offers it. Make the lock anew"
         ),
     };
-    match report::read(failure, "install the locked packages", &source.target()) {
+    match report::read(failure, "install the locked packages", &packages.target()) {
         PackageError::NotInRegistry { package } => gone(&package),
         PackageError::VersionNotFound {
             package, wanted, ..
@@ -95,16 +119,15 @@ fn explain(failure: npm::Failure, source: &NpxSource, lock: &NpmLock) -> Package
     }
 }
 
-/// Stage to artifact. Owns the directory that holds the files, so that it outlives a caller that went away.
+/// Stage to artifact.
 fn pack(
-    work: TempDir,
+    installed: Installed,
     source: &NpxSource,
     lock: &NpmLock,
     bridge: Vec<u8>,
 ) -> Result<Artifact, PackageError> {
-    let mut stage = Stage::read(work.path(), lock)?;
-    prune::prune(&mut stage, lock);
-    native::check(&mut stage, source, lock)?;
+    // The files are there until they are packed.
+    let Installed { work, stage } = installed;
     let file = bin::choose(source, &stage.bins()?)?;
     let Some(content) = stage.files.get(&file) else {
         return Err(PackageError::Unpackageable {

@@ -11,10 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nodejs_semver::Version;
 
-use super::NpxSource;
+use super::packages::{NpmPackages, script_of_nothing};
 use super::runtime::{Admission, NodeRuntime};
 use super::spec::is_name;
-use crate::package::error::Attribute;
 use crate::package::sbom::Component;
 use crate::package::{Notice, PackageError};
 
@@ -95,14 +94,14 @@ impl NpmLock {
         format!("{}@{}", place.join(">"), version.unwrap_or("?"))
     }
 
-    /// Whether this lock was made for `source`, as far as can be told without asking a registry.
+    /// Whether this lock was made for `npm`, as far as can be told without asking a registry.
     ///
     /// # Errors
     ///
     /// [`PackageError::InvalidLock`] when a package that the configuration names is missing or locked at another version,
     /// [`PackageError::Invalid`] for a name in `allow_scripts` that is not in it, [`PackageError::RuntimeTooOld`].
-    pub(crate) fn check(&self, source: &NpxSource) -> Result<(), PackageError> {
-        for spec in source.packages() {
+    pub(crate) fn check(&self, npm: &NpmPackages) -> Result<(), PackageError> {
+        for spec in &npm.named {
             let (name, at) = (&spec.name, spec.attribute);
             let Some(pin) = self.top(name) else {
                 return Err(PackageError::InvalidLock {
@@ -120,22 +119,19 @@ impl NpmLock {
                 });
             }
         }
-        for (index, allowed) in source.allowed_scripts().iter().enumerate() {
+        for (index, allowed) in npm.allowed_scripts().iter().enumerate() {
             let named = |place: &Place| place.last() == Some(allowed);
             if !self.pins.keys().any(named) {
-                return Err(PackageError::Invalid {
-                    attribute: Attribute::element("allow_scripts", index),
-                    reason: format!("no package `{allowed}` is installed for this server"),
-                });
+                return Err(script_of_nothing(index, allowed));
             }
         }
-        for (name, pin) in self.named(source) {
+        for (name, pin) in self.named(npm) {
             let engines = pin.engines.as_deref().unwrap_or_default();
-            if source.node.admission(engines) == Admission::TooOld {
+            if npm.node.admission(engines) == Admission::TooOld {
                 return Err(PackageError::RuntimeTooOld {
                     package: format!("{name}@{}", pin.version),
                     engines: engines.to_owned(),
-                    runtime: source.node.name(),
+                    runtime: npm.node.name(),
                     next_step: match NodeRuntime::for_engines(engines) {
                         Some(fitting) => format!("Set runtime = \"{}\"", fitting.name()),
                         None => {
@@ -150,19 +146,19 @@ impl NpmLock {
     }
 
     /// What a user should know of this lock, though it can be installed.
-    pub(crate) fn notices(&self, source: &NpxSource) -> Vec<Notice> {
+    pub(crate) fn notices(&self, npm: &NpmPackages) -> Vec<Notice> {
         let mut notices = Vec::new();
-        for (name, pin) in self.named(source) {
+        for (name, pin) in self.named(npm) {
             let engines = pin.engines.as_deref().unwrap_or_default();
-            if source.node.admission(engines) == Admission::Excluded {
+            if npm.node.admission(engines) == Admission::Excluded {
                 notices.push(Notice::Engines {
                     package: format!("{name}@{}", pin.version),
                     engines: engines.to_owned(),
-                    runtime: source.node.name(),
+                    runtime: npm.node.name(),
                 });
             }
         }
-        if source.allow_scripts.is_none() {
+        if npm.allow_scripts.is_none() {
             let packages: Vec<_> = self
                 .pins
                 .iter()
@@ -170,16 +166,18 @@ impl NpmLock {
                 .map(|(place, _)| self.described(place))
                 .collect();
             if !packages.is_empty() {
-                notices.push(Notice::ScriptsNotRun { packages });
+                notices.push(Notice::ScriptsNotRun {
+                    packages,
+                    attribute: npm.attribute(),
+                });
             }
         }
         notices
     }
 
-    fn named<'a>(&'a self, source: &'a NpxSource) -> impl Iterator<Item = (&'a str, &'a Pin)> {
-        source
-            .packages()
-            .filter_map(|spec| Some((spec.name.as_str(), self.top(&spec.name)?)))
+    fn named<'a>(&'a self, npm: &'a NpmPackages) -> impl Iterator<Item = (&'a str, &'a Pin)> {
+        let named = npm.named.iter();
+        named.filter_map(|spec| Some((spec.name.as_str(), self.top(&spec.name)?)))
     }
 
     /// Places whose tarball has this hash.

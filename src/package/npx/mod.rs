@@ -1,15 +1,19 @@
 //! A server published as an npm package: its command line in, a lock and a package out.
 //!
-//! The path, as the file names read: `command` (`spec`, `runtime`) -> `resolve` (`tree`, `lock`) -> `install` -> `stage` (`prune`,
-//! `native`) -> `bin`. `npm` runs the tool, `report` reads its complaints.
+//! The path, as the file names read: `command` (`spec`, `runtime`, `packages`) -> `resolve` (`tree`, `entry`, `lock`) -> `install` -> `stage`
+//! (`prune`, `native`) -> `bin`. `npm` runs the tool, `report` reads its complaints. A folder with a package.json begins at `project`
+//! instead, whose lock file is what `resolve` would find out.
 
 mod bin;
 mod command;
+mod entry;
 mod install;
 mod lock;
 mod native;
 mod npm;
 pub(super) mod npmrc;
+mod packages;
+mod project;
 mod prune;
 mod report;
 mod resolve;
@@ -20,13 +24,16 @@ mod tree;
 
 use std::collections::BTreeSet;
 
-pub(crate) use install::build;
+pub(crate) use install::{build, install};
 pub(super) use lock::NpmLock;
 pub(crate) use lock::is_npm_lock;
+pub(crate) use packages::check_allowed;
+pub(crate) use project::{NodePackages, Terms, declared};
 pub(crate) use resolve::resolve;
+pub(crate) use runtime::{NodeRuntime, choose};
 
 use self::command::NpxCommand;
-use self::runtime::NodeRuntime;
+use self::packages::NpmPackages;
 use self::spec::NpmSpec;
 use super::assemble::Subject;
 use super::error::Attribute;
@@ -36,42 +43,22 @@ use super::{Architecture, PackageError, ServerSpec};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NpxSource {
     command: NpxCommand,
-    /// Those of `packages`.
-    further: Vec<NpmSpec>,
-    node: NodeRuntime,
-    architecture: Architecture,
-    /// Packages whose install scripts run; `None` when the user did not say.
-    allow_scripts: Option<Vec<String>>,
+    /// Those of the command line, then those of `packages`.
+    npm: NpmPackages,
 }
 
 impl NpxSource {
     /// Reads the command line.
     pub(crate) fn plan(spec: &ServerSpec) -> Result<Self, PackageError> {
         let command = NpxCommand::parse(&spec.args)?;
-        let node = runtime::choose(spec.runtime.as_deref())?;
-        let mut further = Vec::new();
+        let node = choose(spec.runtime.as_deref())?;
+        let mut named = command.packages.clone();
         for (index, text) in spec.packages.iter().enumerate() {
-            further.push(NpmSpec::parse(text, Attribute::element("packages", index))?);
+            named.push(NpmSpec::parse(text, Attribute::element("packages", index))?);
         }
-        for (index, name) in spec.allow_scripts.iter().flatten().enumerate() {
-            if !spec::is_name(name) {
-                return Err(PackageError::Invalid {
-                    attribute: Attribute::element("allow_scripts", index),
-                    reason: format!(
-                        "`{name}` is not the name of an npm package; write `name` or `@scope/name`, without a version"
-                    ),
-                });
-            }
-        }
-        let source = Self {
-            command,
-            further,
-            node,
-            architecture: spec.architecture,
-            allow_scripts: spec.allow_scripts.clone(),
-        };
+        check_allowed(spec.allow_scripts.as_deref())?;
         let mut names = BTreeSet::new();
-        for package in source.packages() {
+        for package in &named {
             if !names.insert(&package.name) {
                 return Err(PackageError::Invalid {
                     attribute: package.attribute,
@@ -82,12 +69,19 @@ impl NpxSource {
                 });
             }
         }
-        Ok(source)
+        let npm = NpmPackages {
+            named,
+            node,
+            architecture: spec.architecture,
+            registry_options: command.registry_options.clone(),
+            allow_scripts: spec.allow_scripts.clone(),
+            folder: None,
+        };
+        Ok(Self { command, npm })
     }
 
-    /// Every package that the configuration names.
-    pub(crate) fn packages(&self) -> impl Iterator<Item = &NpmSpec> {
-        self.command.packages.iter().chain(&self.further)
+    pub(crate) fn npm(&self) -> &NpmPackages {
+        &self.npm
     }
 
     /// The package that is run, or the first of those that `--package` names.
@@ -99,28 +93,23 @@ impl NpxSource {
     }
 
     pub(crate) fn runtime(&self) -> String {
-        self.node.name()
+        self.npm.node.name()
     }
 
     pub(crate) fn architecture(&self) -> Architecture {
-        self.architecture
+        self.npm.architecture
     }
 
     pub(crate) fn server_args(&self) -> &[String] {
         &self.command.server_args
     }
 
-    fn allowed_scripts(&self) -> &[String] {
-        self.allow_scripts.as_deref().unwrap_or_default()
-    }
-
     /// See [`Source::identity`](super::Source::identity).
     pub(crate) fn identity(&self) -> String {
-        let mut lines = vec![format!("npx {} {}", self.node.name(), self.architecture)];
-        lines.extend(
-            self.packages()
-                .map(|spec| format!("{}@{}", spec.name, spec.wanted)),
-        );
+        let npm = &self.npm;
+        let mut lines = vec![format!("npx {} {}", npm.node.name(), npm.architecture)];
+        let named = npm.named.iter();
+        lines.extend(named.map(|spec| format!("{}@{}", spec.name, spec.wanted)));
         lines.extend(self.command.registry_options.iter().cloned());
         lines.extend(self.command.resolver_options.iter().cloned());
         lines.join("\n")
@@ -142,20 +131,13 @@ impl NpxSource {
             None => "its own",
         };
         let mut lines = vec![format!("{executable} of {}", self.package())];
-        lines.extend(self.allowed_scripts().iter().cloned());
+        lines.extend(self.npm.allowed_scripts().iter().cloned());
         lines.join("\n")
     }
 
     /// The element of the configuration that names `package`.
     pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
-        let mut named = self.packages();
-        let found = named.find(|spec| spec.name == package);
-        found.map(|spec| spec.attribute)
-    }
-
-    /// Runtime and architecture, as errors say them.
-    fn target(&self) -> String {
-        format!("{} for {}", self.node.name(), self.architecture)
+        self.npm.names(package)
     }
 }
 

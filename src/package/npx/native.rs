@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::NpxSource;
 use super::lock::{NpmLock, Place};
+use super::packages::NpmPackages;
 use super::stage::Stage;
 use crate::package::{Architecture, PackageError, elf};
 
@@ -26,7 +26,7 @@ enum Fit {
 /// [`PackageError::ForeignAddon`] for a package that has addons, none of which fits, unless it is called after another platform.
 pub(crate) fn check(
     stage: &mut Stage,
-    source: &NpxSource,
+    npm: &NpmPackages,
     lock: &NpmLock,
 ) -> Result<(), PackageError> {
     let mut addons: BTreeMap<Place, Vec<(String, Fit)>> = BTreeMap::new();
@@ -38,7 +38,7 @@ pub(crate) fn check(
             continue;
         };
         let head = content.head(elf::HEADER)?;
-        let fit = match foreign(&head, source.architecture) {
+        let fit = match foreign(&head, npm.architecture) {
             Some(found) => Fit::Foreign(found),
             None if file[package.len()..].contains("musl") => Fit::Musl,
             None => Fit::Fits,
@@ -65,10 +65,7 @@ pub(crate) fn check(
         let Some((file, found)) = only_foreign.filter(|_| !is_of_a_platform(name)) else {
             continue;
         };
-        let may_run = source
-            .allowed_scripts()
-            .iter()
-            .any(|allowed| allowed == name);
+        let may_run = npm.allowed_scripts().iter().any(|allowed| allowed == name);
         let has_script = lock
             .pins()
             .get(&place)
@@ -77,13 +74,14 @@ pub(crate) fn check(
             file,
             package: lock.described(&place),
             found,
-            target: source.target(),
+            target: npm.target(),
             next_step: match (has_script, may_run) {
                 (true, false) => format!(
                     "Its install script may fetch or build the right one: allow_scripts = [\"{name}\"]"
                 ),
                 _ => format!(
-                    "Ask for another release of `{name}` in `packages`, set `architecture`, or use a server that does not need it"
+                    "Ask for another release of `{name}` in {}, set `architecture`, or use a server that does not need it",
+                    npm.asked_in()
                 ),
             },
         });

@@ -1,7 +1,7 @@
 //! Runs `npm` for a project in a directory of its own: arguments in, nothing or a complaint out.
 //!
 //! The user's registries, credentials, proxies and certificates count (environment, user's and machine's `.npmrc`, and the `.npmrc` of the
-//! directory that Terraform runs in). What would make the outcome depend on the machine is set here, on the command line, which
+//! server's folder, else of the directory that Terraform runs in). What would make the outcome depend on the machine is set here, on the command line, which
 //! wins over all of them.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::NpxSource;
+use super::packages::NpmPackages;
 use super::tree::{LIBC, OS, cpu};
 use crate::package::fetched_tools::is_script;
 use crate::package::tools::{self, Tool};
@@ -64,7 +64,7 @@ pub(crate) enum Failure {
 /// Runs `npm` in `project`, with `arguments` and `options` after the settings; the later wins.
 pub(crate) async fn run(
     tools: &Tools,
-    source: &NpxSource,
+    npm: &NpmPackages,
     project: &Path,
     arguments: &[&str],
     options: &[String],
@@ -82,9 +82,9 @@ pub(crate) async fn run(
         .args(&arguments[..1])
         .args(SETTINGS)
         .arg(format!("--os={OS}"))
-        .arg(format!("--cpu={}", cpu(source.architecture)))
+        .arg(format!("--cpu={}", cpu(npm.architecture)))
         .arg(format!("--libc={LIBC}"))
-        .args(&source.command.registry_options)
+        .args(&npm.registry_options)
         .args(options)
         .args(&arguments[1..])
         .current_dir(project)
@@ -94,8 +94,8 @@ pub(crate) async fn run(
         // node-pre-gyp read.
         .env("npm_config_platform", OS)
         .env("npm_config_target_platform", OS)
-        .env("npm_config_arch", cpu(source.architecture))
-        .env("npm_config_target_arch", cpu(source.architecture))
+        .env("npm_config_arch", cpu(npm.architecture))
+        .env("npm_config_target_arch", cpu(npm.architecture))
         .env("npm_config_target_libc", LIBC);
     if let Some(cache_dir) = &tools.cache_dir {
         command.arg("--cache").arg(cache_dir.join("npm"));
@@ -159,8 +159,9 @@ fn complaint(output: &str, complaints: &str, status: &str) -> Complaint {
     }
 }
 
-/// Makes the project's files. The `.npmrc` of the working directory is the one that `npx` would read there.
+/// Makes the project's files. The `.npmrc` is the one that `npm` would read in the server's folder, or `npx` in the working directory.
 pub(crate) async fn write_project(
+    npm: &NpmPackages,
     project: &Path,
     package: &str,
     lock: Option<&str>,
@@ -179,15 +180,24 @@ pub(crate) async fn write_project(
     if let Some(lock) = lock {
         write("package-lock.json", lock.as_bytes()).await?;
     }
-    match tokio::fs::read(".npmrc").await {
-        Ok(settings) => write(".npmrc", &settings).await,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(PackageError::Io {
-            action: "read",
-            path: ".npmrc".into(),
-            source,
-        }),
+    for directory in [npm.folder.as_deref(), Some(Path::new(""))]
+        .into_iter()
+        .flatten()
+    {
+        let path = directory.join(".npmrc");
+        match tokio::fs::read(&path).await {
+            Ok(settings) => return write(".npmrc", &settings).await,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(PackageError::Io {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        }
     }
+    Ok(())
 }
 
 /// A directory that only this user can look into, removed with the value.

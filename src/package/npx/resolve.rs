@@ -13,17 +13,17 @@ use crate::package::{PackageError, Tools};
 pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock, PackageError> {
     let work = npm::directory(tools)?;
     let project = work.path();
-    npm::write_project(project, &package_json(source), None).await?;
+    npm::write_project(&source.npm, project, &package_json(source), None).await?;
     let options: Vec<String> = source.command.resolver_options.clone();
     npm::run(
         tools,
-        source,
+        &source.npm,
         project,
         &["install", "--package-lock-only"],
         &options,
     )
     .await
-    .map_err(|failure| report::read(failure, "resolve the packages", &source.target()))?;
+    .map_err(|failure| report::read(failure, "resolve the packages", &source.npm.target()))?;
     let path = project.join("package-lock.json");
     let text = tokio::fs::read_to_string(&path)
         .await
@@ -33,16 +33,16 @@ pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock
             source,
         })?;
     let tree = PackageLock::parse(&text)?;
-    let lock = tree.lock(source)?;
-    lock.check(source)?;
+    let lock = tree.lock(&source.npm)?;
+    lock.check(&source.npm)?;
     bin::choose(source, &tree.bins())?;
     Ok(lock)
 }
 
 /// A project that needs what the configuration names.
 fn package_json(source: &NpxSource) -> String {
-    let needs: Map<String, Value> = source
-        .packages()
+    let named = source.npm.named.iter();
+    let needs: Map<String, Value> = named
         .map(|spec| (spec.name.clone(), Value::from(spec.wanted.as_str())))
         .collect();
     json!({"name": PROJECT, "private": true, "dependencies": needs}).to_string()

@@ -74,7 +74,7 @@ pub(crate) fn choose(runtime: Option<&str>) -> Result<NodeRuntime, PackageError>
         .ok_or_else(|| PackageError::Invalid {
             attribute: Attribute::whole("runtime"),
             reason: format!(
-                "`{name}` is not a runtime that an npm package can run on; use one of {}",
+                "`{name}` is not a runtime that a Node server can run on; use one of {}",
                 RUNTIMES.map(NodeRuntime::name).join(", ")
             ),
         })

@@ -65,15 +65,20 @@ impl NpmSpec {
         })
     }
 
-    /// Whether `version` is one that is asked for; every version is where a dist-tag is, whose meaning only the registry knows.
+    /// Whether `version` is one that is asked for.
     pub(crate) fn admits(&self, version: &str) -> bool {
-        match (Range::parse(&self.wanted), Version::parse(version)) {
-            (Ok(range), Ok(version)) => {
-                // What a registry offers as `latest` may be a prerelease, which `*` does not match by npm's rules.
-                self.wanted == "*" || range.satisfies(&version)
-            }
-            _ => true,
+        admits(&self.wanted, version)
+    }
+}
+
+/// Whether `wanted` asks for `version`; every version is where a dist-tag is, whose meaning only the registry knows.
+pub(crate) fn admits(wanted: &str, version: &str) -> bool {
+    match (Range::parse(wanted), Version::parse(version)) {
+        (Ok(range), Ok(version)) => {
+            // What a registry offers as `latest` may be a prerelease, which `*` does not match by npm's rules.
+            wanted == "*" || range.satisfies(&version)
         }
+        _ => true,
     }
 }
 

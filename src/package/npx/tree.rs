@@ -1,78 +1,64 @@
 //! npm's own lock file (`package-lock.json`) in, a lock of what runs on the function out; and the other way round, for `npm ci`.
 //!
-//! Left out on the way in: what is for other platforms, what only such packages need, and what lies in another package's
+//! Left out on the way in: what is for other platforms, what only such packages or development need, and what lies in another package's
 //! tarball. On the way out each package needs what lies inside it, and the project needs what lies at the top, all at exact
 //! versions: so `npm` puts every package where the lock has it, and has nothing left to choose.
 //!
-//! Refuses packages that do not come from a registry, and hashes that are weaker than SHA-512.
+//! Refuses packages that do not come from a registry, and hashes that are weaker than SHA-512; of a lock file that a user keeps also
+//! what is missing in it.
 //!
-//! Source: npm documentation, "package-lock.json" (lockfileVersion 3).
+//! Source: npm documentation, "package-lock.json" (lockfileVersion 2 and 3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::NpxSource;
 use super::bin::Bins;
+use super::entry::{self, Entry};
 use super::lock::{NpmLock, Pin, Place, is_exact, is_sha512};
+use super::packages::NpmPackages;
 use crate::package::{Architecture, PackageError, Tool};
 
 /// What is needed of a `package-lock.json`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PackageLock {
+    /// Empty in files of version 1.
+    #[serde(default)]
     packages: BTreeMap<String, Entry>,
+    /// A user keeps it: it may be incomplete, and says where each package came from.
+    #[serde(skip)]
+    kept: bool,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Entry {
-    name: Option<String>,
-    version: Option<String>,
-    resolved: Option<String>,
-    integrity: Option<String>,
-    link: bool,
-    in_bundle: bool,
-    has_install_script: bool,
-    os: Words,
-    cpu: Words,
-    libc: Words,
-    engines: Value,
-    bin: Value,
-    dependencies: BTreeMap<String, String>,
-    optional_dependencies: BTreeMap<String, String>,
-    peer_dependencies: BTreeMap<String, String>,
-}
-
-/// A word or a list of them; both are found in packages.
-#[derive(Deserialize, Default)]
-#[serde(untagged)]
-enum Words {
-    #[default]
-    None,
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Words {
-    /// npm's rule: any of the words that stand alone, none of those with a `!`.
-    fn admit(&self, wanted: &str) -> bool {
-        let words: Vec<&str> = match self {
-            Self::None => return true,
-            Self::One(word) => vec![word],
-            Self::Many(words) => words.iter().map(String::as_str).collect(),
-        };
-        let refused = words
-            .iter()
-            .filter_map(|word| word.strip_prefix('!'))
-            .any(|word| word == wanted);
-        let mut plain = words
-            .iter()
-            .filter(|word| !word.starts_with('!'))
-            .peekable();
-        let any = plain.peek().is_none() || plain.any(|word| *word == wanted || *word == "any");
-        any && !refused
-    }
+/// Why a lock file does not say which bytes run. Packages are `place@version`, `needed_by` is ` (needed by `x@1.0.0`)` or nothing.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    Misplaced {
+        path: String,
+    },
+    /// `from` completes "it comes from …": no address, which could hold a password.
+    Elsewhere {
+        package: String,
+        needed_by: String,
+        from: &'static str,
+    },
+    Hash {
+        package: String,
+        /// Algorithms, or `none`.
+        found: String,
+    },
+    Missing {
+        package: String,
+        wanted: String,
+        needed_by: String,
+    },
+    Platform {
+        package: String,
+        needed_by: String,
+    },
+    Empty,
 }
 
 /// The processor as Node names it.
@@ -92,16 +78,67 @@ impl PackageLock {
             .map_err(|error| unreadable(format!("its lock cannot be read: {error}")))
     }
 
-    /// What of it is installed for `source`.
-    pub(crate) fn lock(&self, source: &NpxSource) -> Result<NpmLock, PackageError> {
-        let named: BTreeSet<&str> = source.packages().map(|spec| spec.name.as_str()).collect();
+    /// A lock file that a user keeps beside the package.json that `root` was read from; `None` for one of version 1.
+    ///
+    /// # Errors
+    ///
+    /// What makes it unreadable.
+    pub(crate) fn kept(text: &str, root: Entry) -> Result<Option<Self>, serde_json::Error> {
+        let mut lock: Self = serde_json::from_str(text)?;
+        if lock.packages.is_empty() {
+            return Ok(None);
+        }
+        lock.kept = true;
+        lock.packages.insert(String::new(), root);
+        for entry in lock.packages.values_mut() {
+            // Where a registry has the tarball is no matter: any that has the same bytes will do.
+            entry.resolved.take_if(|from| from.starts_with("http"));
+        }
+        Ok(Some(lock))
+    }
+
+    /// The package.json that it was read with.
+    pub(crate) fn root(&self) -> Option<&Entry> {
+        self.packages.get("")
+    }
+
+    /// The package that lies at the top under this name.
+    pub(crate) fn top(&self, name: &str) -> Option<&Entry> {
+        self.packages.get(&path_of(&[name.to_owned()]))
+    }
+
+    /// What of it is installed for `npm`.
+    pub(crate) fn lock(&self, npm: &NpmPackages) -> Result<NpmLock, PackageError> {
+        let named = npm.named.iter().map(|spec| spec.name.as_str()).collect();
+        self.pins(npm.architecture, &named)
+            .map_err(|problem| match problem {
+                Problem::Elsewhere {
+                    package, needed_by, ..
+                } => PackageError::NotFromRegistry { package, needed_by },
+                Problem::Hash { package, found } => PackageError::WeakHash { package, found },
+                Problem::Misplaced { path } => unreadable(format!(
+                    "its lock has `{path}`, which lies in no `node_modules`"
+                )),
+                Problem::Missing { package, .. } | Problem::Platform { package, .. } => {
+                    unreadable(format!("its lock has no `{package}` that fits"))
+                }
+                Problem::Empty => unreadable("its lock holds no package".to_owned()),
+            })
+    }
+
+    /// What of it is installed on the function. `engines` are kept of the packages `named`.
+    pub(crate) fn pins(
+        &self,
+        architecture: Architecture,
+        named: &BTreeSet<&str>,
+    ) -> Result<NpmLock, Problem> {
         let mut pins = BTreeMap::new();
-        for path in self.reachable(source.architecture) {
+        for path in self.reachable(architecture)? {
             let entry = &self.packages[path];
             let Some(place) = place_of(path) else {
-                return Err(unreadable(format!(
-                    "its lock has `{path}`, which lies in no `node_modules`"
-                )));
+                return Err(Problem::Misplaced {
+                    path: path.to_owned(),
+                });
             };
             if entry.in_bundle {
                 continue;
@@ -110,14 +147,20 @@ impl PackageLock {
             let described = || place.join(">");
             let elsewhere = entry.link || entry.resolved.is_some();
             let (Some(version), false) = (version, elsewhere) else {
-                return Err(PackageError::NotFromRegistry {
+                let wanted = entry.resolved.as_deref().unwrap_or_default();
+                return Err(Problem::Elsewhere {
                     package: described(),
                     needed_by: self.needed_by(place.last().map_or("", String::as_str)),
+                    from: if entry.link {
+                        entry::FOLDER
+                    } else {
+                        entry::origin(wanted)
+                    },
                 });
             };
             let hashes = entry.integrity.as_deref().unwrap_or_default();
             let integrity = hashes.split_whitespace().find(|hash| is_sha512(hash));
-            let integrity = integrity.ok_or_else(|| PackageError::WeakHash {
+            let integrity = integrity.ok_or_else(|| Problem::Hash {
                 package: format!("{}@{version}", described()),
                 found: match hashes.split_once('-') {
                     Some((algorithm, _)) => algorithm.to_owned(),
@@ -132,12 +175,12 @@ impl PackageLock {
                 version,
                 integrity: integrity.to_owned(),
                 install_script: entry.has_install_script,
-                engines: top.then(|| node_engines(&entry.engines)).flatten(),
+                engines: top.then(|| entry.node_engines()).flatten(),
             };
             pins.insert(place, pin);
         }
         if pins.is_empty() {
-            return Err(unreadable("its lock holds no package".to_owned()));
+            return Err(Problem::Empty);
         }
         Ok(NpmLock::new(pins))
     }
@@ -154,7 +197,7 @@ impl PackageLock {
     }
 
     /// Paths of the packages that the project needs on the function, as Node would find them.
-    fn reachable(&self, architecture: Architecture) -> BTreeSet<&str> {
+    fn reachable(&self, architecture: Architecture) -> Result<BTreeSet<&str>, Problem> {
         let fits = |entry: &Entry| {
             entry.os.admit(OS) && entry.cpu.admit(cpu(architecture)) && entry.libc.admit(LIBC)
         };
@@ -164,21 +207,44 @@ impl PackageLock {
             let Some(entry) = self.packages.get(path) else {
                 continue;
             };
-            let needed = entry
-                .dependencies
-                .keys()
-                .chain(entry.optional_dependencies.keys())
-                .chain(entry.peer_dependencies.keys());
-            for name in needed {
-                let Some((at, needed)) = self.found_from(path, name) else {
+            for need in entry.needs() {
+                let Some((at, needed)) = self.found_from(path, need.name) else {
+                    if self.kept && need.required {
+                        return Err(Problem::Missing {
+                            package: need.name.to_owned(),
+                            wanted: need.wanted.to_owned(),
+                            needed_by: self.needed_by(need.name),
+                        });
+                    }
                     continue;
                 };
-                if fits(needed) && found.insert(at) {
+                if !fits(needed) {
+                    if self.kept && need.required && !needed.optional {
+                        let version = needed.version.as_deref().unwrap_or("?");
+                        return Err(Problem::Platform {
+                            package: format!("{}@{version}", need.name),
+                            needed_by: self.needed_by(need.name),
+                        });
+                    }
+                    continue;
+                }
+                if entry::is_elsewhere(need.wanted) && !needed.in_bundle {
+                    return Err(Problem::Elsewhere {
+                        package: need.name.to_owned(),
+                        needed_by: self.needed_by(need.name),
+                        from: if needed.link {
+                            entry::FOLDER
+                        } else {
+                            entry::origin(need.wanted)
+                        },
+                    });
+                }
+                if found.insert(at) {
                     waiting.push(at);
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     /// The package `name` that Node finds from the package at `path`: inside it, beside it, further out.
@@ -233,13 +299,6 @@ fn place_of(path: &str) -> Option<Place> {
 /// The path of a place.
 pub(crate) fn path_of(place: &[String]) -> String {
     format!("node_modules/{}", place.join("/node_modules/"))
-}
-
-/// `engines.node` where it says something that a lock can hold.
-fn node_engines(engines: &Value) -> Option<String> {
-    let range = engines.get("node")?.as_str()?.trim();
-    let plain = !range.is_empty() && !range.contains(['"', '\n', '\r']);
-    plain.then(|| range.to_owned())
 }
 
 /// `package.json` and `package-lock.json` from which `npm ci` installs exactly `lock`.

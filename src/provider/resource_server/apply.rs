@@ -123,7 +123,12 @@ async fn prepare(
     server: &mut Server,
 ) -> Result<Prepared, Diagnostics> {
     let clients = context.require_data()?;
-    let source = match spec::source(server, &change.config.runtime) {
+    let mut here = server.clone();
+    if spec::same_place(&here.source_dir, &change.config.source_dir) {
+        // The state may name the folder of another machine.
+        here.source_dir = change.config.source_dir.clone();
+    }
+    let source = match spec::source(&here, &change.config.runtime) {
         Ok(source) => source,
         Err(SpecError::Package(error)) => return Err(report::package(&error)),
         Err(SpecError::Unknown) => return Err(report::unknown_at_apply()),

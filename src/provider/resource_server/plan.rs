@@ -48,7 +48,12 @@ pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<
     lock(context, planned, source.as_ref(), &remembered).await?;
     match context.prior.clone() {
         None => outputs_of_create(planned, source.as_ref()),
-        Some(prior) => outputs_of_update(context, planned, &prior, &remembered, source.as_ref()),
+        Some(prior) => {
+            outputs_of_update(context, planned, &prior, &remembered, source.as_ref());
+            if spec::same_place(&prior.source_dir, &planned.source_dir) {
+                planned.source_dir = prior.source_dir;
+            }
+        }
     }
     Ok(())
 }

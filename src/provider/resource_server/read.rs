@@ -137,8 +137,7 @@ fn launched(state: &mut Server, launch: &Launch) {
         Vec::is_empty,
     );
     if spec::noted_folder(&state.source_dir) != launch.note.source_dir {
-        let relative = launch.note.source_dir.clone();
-        state.source_dir = Attr::from(relative.filter(|path| path != spec::ABSOLUTE_FOLDER));
+        state.source_dir = Attr::from(launch.note.source_dir.clone());
     }
     keep_empty(
         &mut state.source_excludes,

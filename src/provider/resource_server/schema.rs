@@ -98,7 +98,7 @@ fn mirrored(schema: Schema) -> Schema {
             "command",
             Attribute::string().required().validate(validators::not_empty()).description(
                 "Program that starts the server, as its README says. `uvx` (or `uv` with `args` that begin with `tool`, `run`): a server \
-                 published as a Python package. `npx`: one published as an npm package. `docker` (with `args` that begin with `run`): a container image. `python3` (or `python3.12`): a script or module of `source_dir` on Lambda's managed Python. \
+                 published as a Python package. `npx`: one published as an npm package. `docker` (with `args` that begin with `run`): a container image. `python3` (or `python3.12`) or `node`: a script of `source_dir` on Lambda's managed Python or Node. \
                  Anything else: a program that `source_dir` or a layer brings, such as `./server`, or that the system has, such as `bash`, on \
                  `provided.al2023`.",
             ),
@@ -236,20 +236,20 @@ fn server(schema: Schema) -> Schema {
             "packages",
             strings().optional().validate(validators::each(validators::not_empty())).description(
                 "Further packages that are resolved together with the server's own: in pip's notation, such as `mcp<2`, for servers on \
-                 Lambda's managed Python; in npm's, such as `zod@3`, for `npx`.",
+                 Lambda's managed Python; in npm's, such as `zod@3`, for `npx`. A `node` server names all its packages in `package.json`.",
             ),
         )
         .attribute(
             "allow_scripts",
             strings().optional().validate(validators::each(validators::not_empty())).description(
                 "npm packages whose install scripts run, by name. No other script runs. They run on the machine that applies, told that they \
-                 install for Lambda; what they leave behind is not locked. `[]` says that none is needed.",
+                 install for Lambda; what they leave behind is not locked. `[]` says that none is needed. For `npx` and `node`.",
             ),
         )
         .attribute(
             "lock",
             Attribute::string().optional().computed().validate(validators::not_empty()).description(
-                "What is installed: one line a package, `name==version --hash=sha256:…` for `uvx`, `name@version sha512-…` for `npx`. Given (from the data source \
+                "What is installed: one line a package, `name==version --hash=sha256:…` of Python packages, `name@version sha512-…` of npm packages. Given (from the data source \
                  `mcplambda_package` or a file), exactly this is installed. Not given, the newest versions are resolved when the \
                  server is first applied, and kept in the state until `command`, the package part of `args`, `packages`, what \
                  `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none. Of an image: \
@@ -310,7 +310,7 @@ fn function(schema: Schema) -> Schema {
                 // Which ones there are is checked with `command` and `args`.
                 .description(
                     "Lambda runtime: `python3.10` to `python3.14`, `nodejs22.x` or `nodejs24.x`, or `provided.al2023`. Default: that of `--python` in \
-                     `args` or of a `command` such as `python3.12`, else `python3.13`; for `npx` `nodejs22.x`; for programs `provided.al2023`. Images have none.",
+                     `args` or of a `command` such as `python3.12`, else `python3.13`; for `npx` and `node` `nodejs22.x`; for programs `provided.al2023`. Images have none.",
                 ),
         )
         .attribute(

@@ -125,7 +125,13 @@ pub(crate) fn noted_folder(source_dir: &Attr<String>) -> Option<String> {
     })
 }
 
-/// Stands for every absolute path in [`SourceNote::source_dir`].
+/// Whether two folders differ only in where they lie on a machine, which is no part of the function.
+pub(crate) fn same_place(one: &Attr<String>, other: &Attr<String>) -> bool {
+    let absolute = |path: &Attr<String>| noted_folder(path).as_deref() == Some(ABSOLUTE_FOLDER);
+    absolute(one) && absolute(other)
+}
+
+/// Stands for every absolute path in [`SourceNote::source_dir`], and in the state after an import.
 pub(crate) const ABSOLUTE_FOLDER: &str = "/";
 
 pub(crate) fn strings(attribute: &Attr<Vec<String>>) -> Vec<String> {

@@ -21,9 +21,13 @@ pub(super) fn files(schema: Schema) -> Schema {
             Attribute::string().optional().validate(validators::not_empty()).description(
                 "Folder with the server's own files, such as `${path.module}/server`; it becomes the function's `/var/task`. Programs in it \
                  must be built for Linux and for `architecture`. For `python3`, what its `uv.lock` and `pyproject.toml`, its \
-                 `requirements.txt`, or its `pyproject.toml` alone ask for (the first of these that is there) is locked and installed. Its content \
+                 `requirements.txt`, or its `pyproject.toml` alone ask for (the first of these that is there) is locked and installed. For `node`, \
+                 exactly what `npm-shrinkwrap.json` or `package-lock.json` (lockfileVersion 2 or 3) says is installed, for Lambda's platform, without \
+                 development dependencies; it must fit `package.json`, and packages from git, URLs and folders are refused. `node_modules` and \
+                 `.npmrc` in the folder are left out; the settings in the latter count. A lock file that does not fit the project is an error. Its content \
                  is read while planning, and what was planned is what is deployed. Modes are set (`0755`), times are not kept, and links are followed \
-                 within the folder.",
+                 within the folder. Where an absolute path leads is no part of the function: the state keeps the first (`/` after an import), and \
+                 another one is no change.",
             ),
         )
         .attribute(
