@@ -296,3 +296,57 @@ fn index(environment: &Environment, text: &str) -> PythonIndex {
         credentials,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uv_is_told_of_pip_what_it_does_not_know_itself() {
+        let home = tempfile::tempdir().expect("a directory");
+        let conf = home.path().join("pip.conf");
+        let text = "[global]\nindex-url = https://i.example/simple\ntrusted-host =\n    a.example\n    b.example:8443\ncert = /etc/ours.pem\n";
+        std::fs::write(&conf, text).expect("a file");
+        let told = |variables: &[(&str, &str)], chosen| {
+            let mut environment = Environment::from([
+                ("HOME".into(), home.path().into()),
+                ("XDG_CONFIG_DIRS".into(), home.path().into()),
+                ("PIP_CONFIG_FILE".into(), conf.clone().into()),
+            ]);
+            for (name, value) in variables {
+                environment.insert((*name).into(), (*value).into());
+            }
+            from_pip(&environment, home.path(), chosen)
+        };
+        let index = (
+            "UV_DEFAULT_INDEX",
+            OsString::from("https://i.example/simple"),
+        );
+        let hosts = (
+            "UV_INSECURE_HOST",
+            OsString::from("a.example b.example:8443"),
+        );
+        let certificates = ("SSL_CERT_FILE", OsString::from("/etc/ours.pem"));
+        assert_eq!(
+            told(&[], false),
+            [index.clone(), hosts.clone(), certificates.clone()]
+        );
+        assert_eq!(told(&[], true), [hosts.clone(), certificates.clone()]);
+        assert_eq!(
+            told(
+                &[
+                    ("UV_INDEX", "https://o.example"),
+                    ("SSL_CERT_FILE", "/etc/system.pem")
+                ],
+                false
+            ),
+            [hosts]
+        );
+        assert_eq!(
+            told(&[("UV_INSECURE_HOST", "c.example")], false),
+            [index, certificates]
+        );
+        let nothing = if cfg!(windows) { "nul" } else { "/dev/null" };
+        assert_eq!(told(&[("PIP_CONFIG_FILE", nothing)], false), []);
+    }
+}

@@ -133,6 +133,16 @@ async fn what_the_user_names_or_has_on_path_is_never_fetched() {
             );
         }
     }
+    // The Node beside an npm that is named is the one that runs it.
+    let mut beside = bare(home.path(), &[]);
+    beside.npm_path = Some(bin.join("npm"));
+    let found = fetched(&beside, Tool::Npm, &pins)
+        .await
+        .expect("nothing to do");
+    let path = std::env::join_paths([bin.as_path(), Path::new("/nonexistent")]).expect("a PATH");
+    beside.environment.insert("PATH".into(), path);
+    assert_eq!(found, beside);
+
     // An npm without a Node to run it is none.
     std::fs::remove_file(bin.join("node")).expect("removed");
     let tools = bare(
@@ -286,6 +296,17 @@ async fn credentials_of_the_index_are_shown_to_it_and_to_nobody_else() {
         format!("could not be fetched: `{url}/uv/`: it answered with status 401. Install it");
     assert!(error.to_string().contains(&said), "{error}");
     assert!(!format!("{error:?}").contains("wrong-pass"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_index_that_is_busy_for_a_moment_is_asked_again() {
+    let (index, home, wheel) = (Index::start(), home(), wheel());
+    index.release(&wheel);
+    index.be_busy(1);
+    let tools = bare(home.path(), &[("UV_DEFAULT_INDEX", &index.url())]);
+    fetched(&tools, Tool::Uv, &uv_pins(&wheel))
+        .await
+        .expect("a uv");
 }
 
 #[tokio::test]

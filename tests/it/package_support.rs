@@ -207,6 +207,8 @@ struct Shelves {
     projects: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Answered to every request when set.
     status: Option<&'static str>,
+    /// How many requests are still answered with 503.
+    busy: usize,
     /// The header `Authorization` that is asked for when set.
     authorization: Option<String>,
 }
@@ -276,6 +278,14 @@ impl Index {
             .status = Some(status);
     }
 
+    /// Answers the next `requests` with status 503.
+    pub(crate) fn be_busy(&self, requests: usize) {
+        self.shelves
+            .lock()
+            .expect("no test panics while it holds the shelves")
+            .busy = requests;
+    }
+
     /// Answers 401 to whoever does not show these credentials.
     pub(crate) fn ask_for(&self, user: &str, password: &str) {
         use base64::Engine;
@@ -325,13 +335,18 @@ fn serve(stream: TcpStream, shelves: &Mutex<Shelves>) {
             words.next().unwrap_or_default(),
             words.next().unwrap_or_default(),
         );
-        let (status, kind, body) = answer(
-            path,
-            authorization.as_ref(),
-            &shelves
+        let (status, kind, body) = {
+            let mut shelves = shelves
                 .lock()
-                .expect("no test panics while it holds the shelves"),
-        );
+                .expect("no test panics while it holds the shelves");
+            match shelves.busy.checked_sub(1) {
+                Some(left) => {
+                    shelves.busy = left;
+                    ("503 Service Unavailable", "text/plain", Vec::new())
+                }
+                None => answer(path, authorization.as_ref(), &shelves),
+            }
+        };
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: no-cache\r\n\r\n",
             body.len()

@@ -18,10 +18,12 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256, Sha512};
 use tokio::sync::Mutex;
 
-use super::tools::Tool;
+use super::tools::{Tool, is_program};
 use super::{PackageError, Tools, digest, in_background};
 
 pub use pins::Pins;
+
+const NODE: &str = if cfg!(windows) { "node.exe" } else { "node" };
 
 /// A registry's file that brings a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +128,13 @@ where
     A: Future<Output = Result<Vec<u8>, NotFetched>>,
 {
     if tools.has(tool) {
+        // An npm that is named often has its Node beside it, which its first line looks for on PATH.
+        let beside = tools.npm_path.as_deref().and_then(Path::parent);
+        if let (Tool::Npm, None, Some(folder)) = (tool, tools.node(), beside.map(Path::to_owned))
+            && is_program(&folder.join(NODE))
+        {
+            put_on_path(&mut tools, &folder);
+        }
         return Ok(tools);
     }
     let missing = |why: String| PackageError::ToolMissing {
@@ -275,7 +284,7 @@ impl Tools {
 
     /// The Node that runs scripts.
     pub(crate) fn node(&self) -> Option<PathBuf> {
-        self.on_path(if cfg!(windows) { "node.exe" } else { "node" })
+        self.on_path(NODE)
     }
 }
 

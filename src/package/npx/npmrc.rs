@@ -174,3 +174,78 @@ fn filled(text: &str, environment: &Environment) -> String {
     filled.push_str(rest);
     filled
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settings of a machine with these files in its home and in its working directory.
+    fn settings(variables: &[(&str, &str)], home: &str, project: &str) -> NpmSettings {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (user, here) = (folder.path().join("home"), folder.path().join("here"));
+        for (place, text) in [(&user, home), (&here, project)] {
+            std::fs::create_dir(place).expect("a directory");
+            std::fs::write(place.join(".npmrc"), text).expect("a file");
+        }
+        let mut environment = Environment::from([("HOME".into(), user.into())]);
+        for (name, value) in variables {
+            environment.insert((*name).into(), (*value).into());
+        }
+        NpmSettings::read(&environment, &here)
+    }
+
+    #[test]
+    fn variables_win_over_the_project_and_the_project_over_the_user() {
+        let home = "# ours\nregistry = https://user.example/npm\ncafile=/etc/ours.pem\n";
+        let here = "registry=\"https://${HOST}/npm/\"\n";
+        let none = settings(&[], "", "");
+        assert_eq!(
+            (none.registry().as_str(), none.certificates()),
+            (NPMJS, None)
+        );
+        let user = settings(&[], home, "");
+        assert_eq!(user.registry(), "https://user.example/npm/");
+        assert_eq!(user.certificates(), Some("/etc/ours.pem".into()));
+        let project = settings(&[("HOST", "project.example")], home, here);
+        assert_eq!(project.registry(), "https://project.example/npm/");
+        let variable = settings(
+            &[
+                ("NPM_CONFIG_REGISTRY", "https://env.example"),
+                ("npm_config_offline", "true"),
+            ],
+            home,
+            here,
+        );
+        assert_eq!(variable.registry(), "https://env.example/");
+        assert!(variable.offline() && !project.offline());
+    }
+
+    #[test]
+    fn credentials_are_those_of_the_nearest_address_above() {
+        let home = "//a.example/npm/:_authToken=${TOKEN}\n//a.example/:_auth=Ym90aA==\n//b.example:8080/:username=me\n\
+                    //b.example:8080/:_password=c2VjcmV0\n//c.example/:_authToken=${MISSING?}\n";
+        let settings = settings(&[("TOKEN", "t0ken")], home, "");
+        let shown = |url| settings.authorization(url);
+        assert_eq!(
+            shown("https://a.example/npm/uv/-/uv-1.tgz").as_deref(),
+            Some("Bearer t0ken")
+        );
+        assert_eq!(
+            shown("https://a.example/other/x?y#z").as_deref(),
+            Some("Basic Ym90aA==")
+        );
+        assert_eq!(
+            shown("http://b.example:8080/x").as_deref(),
+            Some("Basic bWU6c2VjcmV0")
+        );
+        for none in [
+            "http://b.example/x",
+            "https://c.example/x",
+            "https://a.example.org/npm/x",
+            "x",
+        ] {
+            assert_eq!(shown(none), None, "{none}");
+        }
+        assert!(!format!("{settings:?}").contains("t0ken"));
+    }
+}

@@ -1,7 +1,8 @@
 //! Fetches the files of [`package::fetched_tools`](crate::package::fetched_tools) from the registries that the user's own `uv`, `pip` and `npm` are
 //! told to use, with the credentials that those have for them.
 //!
-//! Enters: a file by name, and the environment. Leaves: bytes that nobody has compared with anything yet. Refuses to show credentials.
+//! Enters: a file by name, and the environment. Leaves: bytes that nobody has compared with anything yet. Refuses to show credentials. A
+//! keyring is not asked: `uv` has to be there for that.
 
 mod netrc;
 mod npm;
@@ -10,14 +11,18 @@ mod python;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use url::Url;
 
-use super::http_get::GetError;
+use super::http_get::{Get, GetError, Got};
 use crate::package::fetched_tools::{Archive, NotFetched, Registry};
 
 /// The largest of the files, a Node for Windows, has 60 MB.
 const LARGEST: usize = 256 * 1024 * 1024;
+
+/// How long a registry that is busy is left alone before it is asked again.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// Fetches `archive`; `directory` is where the settings of a project are looked for.
 ///
@@ -35,13 +40,30 @@ pub async fn fetch(
     }
 }
 
+/// Asks once more, and again, where the registry says that it is busy.
+async fn ask(get: Get) -> Result<Got, GetError> {
+    for pause in PAUSES {
+        match get.clone().send().await {
+            Err(GetError::Refused { status }) if is_busy(status) => {
+                tokio::time::sleep(pause).await;
+            }
+            other => return other,
+        }
+    }
+    get.send().await
+}
+
+fn is_busy(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
 /// `address` did not give what was asked for.
 fn failed(address: &str, error: &GetError) -> NotFetched {
     NotFetched {
         reason: format!("`{}`: {error}", shown(address)),
         unreachable: match error {
             GetError::Unreachable(_) => true,
-            GetError::Refused { status } => *status == 429 || *status >= 500,
+            GetError::Refused { status } => is_busy(*status),
             GetError::TooLarge { .. } => false,
         },
     }

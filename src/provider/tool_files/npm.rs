@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::http_get::{Get, GetError, Got};
-use super::{LARGEST, failed, shown};
+use super::{LARGEST, ask, failed, shown};
 use crate::package::NpmSettings;
 use crate::package::fetched_tools::{Archive, NotFetched};
 
@@ -77,7 +77,7 @@ impl Registry {
             limit,
             certificates: self.certificates.clone(),
         };
-        get.send().await
+        ask(get).await
     }
 
     /// What is configured for the address, else for the registry where that is on the same host.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::super::http_get::{Get, GetError, Got};
-use super::{LARGEST, basic, failed, netrc, shown};
+use super::{LARGEST, ask, basic, failed, netrc, shown};
 use crate::package::fetched_tools::{Archive, NotFetched};
 use crate::package::{PythonIndex, PythonIndexes};
 
@@ -90,7 +90,7 @@ impl Page<'_> {
             limit,
             certificates: self.settings.certificates.iter().cloned().collect(),
         };
-        get.send().await
+        ask(get).await
     }
 
     /// What the index's host is told, and no other.
