@@ -1,7 +1,7 @@
 //! Puts the objects in order: from whatever an earlier run left, to what is wanted.
 //!
 //! Order: is it ours? - what lies in the bucket? - role (widened), log group, queue - function: configuration, then code (through the bucket, which is
-//! emptied then) - concurrency, tags - version - the caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, old versions - and the mark `unfinished`. A run that
+//! emptied then) - concurrency, tags - version - the caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, image repository, old versions - and the mark `unfinished`. A run that
 //! is killed between any two calls leaves something that the next run finishes: every step compares before it acts.
 
 use super::artifact_bucket::{self, Left};
@@ -13,9 +13,10 @@ use super::retry::Expect;
 use super::role::{self, RoleState, WantedRole};
 use super::snapshot::Snapshot;
 use super::wait::{self, Until};
+use super::wanted::{Code, Repository};
 use super::{
-    Aws, Code, DeployError, Deployed, Failed, HookError, Mode, Operation, Published, Role, Wanted,
-    alias, dead_letter, log_group, tags, url, version,
+    Aws, DeployError, Deployed, Failed, HookError, Mode, Operation, Published, Role, Wanted, alias,
+    dead_letter, image_repo, log_group, tags, url, version,
 };
 
 /// Brings everything about a function to what is wanted, and returns what is deployed.
@@ -65,6 +66,28 @@ where
         Err(error) => Err(Failed {
             partial: run.touched.then(|| Box::new(run.deployed)),
             error,
+        }),
+    }
+}
+
+/// Whether a function of that name can be made: for callers that make something for it before [`converge()`], which asks again.
+///
+/// # Errors
+///
+/// [`DeployError::AlreadyExists`] when there is a finished one; [`DeployError`] as any call.
+pub async fn check_free(aws: &Aws, function_name: &str, op: &Operation) -> Result<(), DeployError> {
+    match function::read(aws, op, function_name).await? {
+        Some(found) => refuse_finished(&found, function_name),
+        None => Ok(()),
+    }
+}
+
+/// A function that was never finished is ours to go on with.
+fn refuse_finished(found: &FunctionState, function_name: &str) -> Result<(), DeployError> {
+    match tags::are_unfinished(&found.tags, function_name) {
+        true => Ok(()),
+        false => Err(DeployError::AlreadyExists {
+            function_name: function_name.to_owned(),
         }),
     }
 }
@@ -142,6 +165,10 @@ impl Run<'_> {
             role = Some(state);
         }
         let target = self.target();
+        // Where there is code, it was put there just now.
+        if wanted.repository == Some(Repository::Managed) && wanted.code.is_none() {
+            image_repo::ensure(aws, op, name, &wanted.tags).await?;
+        }
         log_group::ensure(aws, op, name, wanted.log_retention_days, &wanted.tags).await?;
         if wanted.dead_letter_queue {
             dead_letter::ensure(aws, op, name, &wanted.tags).await?;
@@ -190,19 +217,22 @@ impl Run<'_> {
             return Ok(None);
         };
         let unfinished = tags::are_unfinished(&found.tags, name);
-        if mode == Mode::Create && !unfinished {
-            return Err(DeployError::AlreadyExists {
-                function_name: name.to_owned(),
-            });
+        if mode == Mode::Create {
+            refuse_finished(&found, name)?;
         }
         self.touched = true;
         self.deployed.code_sha256 = Some(found.latest.code_sha256.clone());
         self.deployed.code_size = Some(found.latest.code_size);
         found.latest = wait::until(aws, op, name, Until::Quiet, found.latest).await?;
-        // Lambda cannot revive a function whose creation failed; nobody was ever served by this one.
-        if unfinished && found.latest.state == Some(aws_sdk_lambda::types::State::Failed) {
-            tracing::info!(name, "deleting an unfinished function that failed");
+        // Lambda cannot revive a function whose creation failed, nor make an image of a zip; nobody was ever served by this one.
+        let failed = found.latest.state == Some(aws_sdk_lambda::types::State::Failed);
+        let was = found.latest.configuration.package_type.as_str();
+        if unfinished && (failed || was != self.wanted.package_type()) {
+            tracing::info!(name, "deleting an unfinished function that is of no use");
             function::remove(aws, op, name).await?;
+            if was == "Image" && self.wanted.repository.is_none() {
+                image_repo::remove(aws, op, name, Expect::Perhaps).await?;
+            }
             return Ok(None);
         }
         Ok(Some(found))
@@ -230,15 +260,14 @@ impl Run<'_> {
 
     /// Refuses, before anything is changed, to go on without a zip that will be needed.
     fn check_code(&self, existing: Option<&FunctionState>) -> Result<(), DeployError> {
-        let found = existing.map(|function| &function.latest);
-        if self.wanted.code.is_some() || found.is_some_and(|latest| self.has_code(latest)) {
+        if self.wanted.code.is_some() || existing.is_some_and(|found| self.has_code(found)) {
             return Ok(());
         }
         Err(DeployError::CodeNeeded {
             function_name: self.wanted.function_name.clone(),
-            found: found.map_or_else(
+            found: existing.map_or_else(
                 || "not there".to_owned(),
-                |latest| latest.code_sha256.clone(),
+                |function| function.latest.code_sha256.clone(),
             ),
             wanted: self.wanted.code_sha256.clone(),
         })
@@ -254,7 +283,7 @@ impl Run<'_> {
         let Some(bucket) = &wanted.artifact_bucket else {
             return Ok(());
         };
-        let there = existing.is_some_and(|function| self.has_code(&function.latest));
+        let there = existing.is_some_and(|function| self.has_code(function));
         let needed = !there && matches!(wanted.code, Some(Code::ZipThrough { .. }));
         let (name, expect) = (wanted.function_name.as_str(), Expect::present_if(needed));
         self.left = artifact_bucket::read(aws, op, bucket, name, expect).await?;
@@ -293,9 +322,17 @@ impl Run<'_> {
         }
     }
 
-    fn has_code(&self, latest: &Snapshot) -> bool {
-        latest.code_sha256 == self.wanted.code_sha256
-            && latest.configuration.architecture == self.wanted.architecture
+    fn has_code(&self, found: &FunctionState) -> bool {
+        // The same image may lie in another repository than it is to.
+        let in_place = match (&self.wanted.code, &found.image_uri) {
+            (Some(Code::Image(wanted)), Some(found)) => {
+                image_repo::repository_of(wanted) == image_repo::repository_of(found)
+            }
+            _ => true,
+        };
+        in_place
+            && found.latest.code_sha256 == self.wanted.code_sha256
+            && found.latest.configuration.architecture == self.wanted.architecture
     }
 
     /// The configuration that is to be published.
@@ -387,6 +424,7 @@ impl Run<'_> {
             latest,
             tags: first_tags,
             reserved_concurrency: None,
+            image_uri: None,
         })
     }
 
@@ -405,7 +443,7 @@ impl Run<'_> {
             architecture: target.architecture,
             ..function.latest.configuration.clone()
         };
-        let upload = !self.has_code(&function.latest);
+        let upload = !self.has_code(&function);
         if failed || role_replaced || current != *target {
             let accepted = function::update_configuration(aws, op, name, &current, target).await?;
             function.latest = wait::until(aws, op, name, Until::Updated, accepted).await?;
@@ -496,6 +534,10 @@ impl Run<'_> {
         }
         if !wanted.dead_letter_queue {
             dead_letter::remove(aws, op, name, used.queue).await?;
+        }
+        // The version that was served before may still name an image in it; it is not served any more.
+        if wanted.repository == Some(Repository::Brought) {
+            image_repo::remove(aws, op, name, Expect::Perhaps).await?;
         }
         let moved = served
             .filter(|served| self.deployed.version.as_deref() != Some(&served.snapshot.version));

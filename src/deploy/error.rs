@@ -29,6 +29,10 @@ pub enum DeployError {
         function_name: String,
     },
 
+    /// Images cannot be put into, or taken out of, a repository.
+    #[error("the image repository {repository} cannot be used: {reason}")]
+    RepositoryUnusable { repository: String, reason: String },
+
     /// AWS refused a call for lack of permission. Never retried.
     #[error(
         "{0}; allow {service}:{action} for the credentials that Terraform runs with",
@@ -184,6 +188,7 @@ impl DeployError {
             Self::AlreadyExists { .. } | Self::NotOurs { .. } => Some("function_name"),
             Self::RoleUntrusted { .. } | Self::RoleMissing { .. } => Some("role_arn"),
             Self::BucketMissing { .. } | Self::BucketElsewhere { .. } => Some("artifact_bucket"),
+            Self::RepositoryUnusable { .. } => Some("image_repository_url"),
             Self::Api(refusal) | Self::AccessDenied(refusal) => refusal.attribute(),
             Self::FunctionFailed { reason_code, .. } => attribute_of_reason(reason_code),
             Self::Deadline { .. } => Some("timeouts"),

@@ -171,6 +171,10 @@ pub enum DriftKind {
     QueueChanged,
     /// The queue is there, but the served version does not send to it.
     QueueNotWired,
+    /// The image repository that the function uses is gone or lost our tag.
+    RepositoryMissing,
+    /// The managed image repository is there, and the function's image lies elsewhere.
+    RepositoryLeft,
     /// A statement that lets everybody call the function URL is missing, changed, or there without need.
     UrlPermission,
 }

@@ -20,6 +20,8 @@ pub(crate) struct FunctionState {
     pub(crate) latest: Snapshot,
     pub(crate) tags: Tags,
     pub(crate) reserved_concurrency: Option<i32>,
+    /// Where the image of `latest` lies, if it is one.
+    pub(crate) image_uri: Option<String>,
 }
 
 /// `None` when there is no such function.
@@ -57,6 +59,7 @@ pub(crate) async fn read(
         reserved_concurrency: answer
             .concurrency
             .and_then(|concurrency| concurrency.reserved_concurrent_executions),
+        image_uri: answer.code.and_then(|code| code.image_uri),
     }))
 }
 

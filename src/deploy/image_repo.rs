@@ -1,20 +1,23 @@
-//! The ECR repository of a function that is a container image, `mcplambda/<function>`: where its image lies, in the function's region.
+//! The ECR repository of a function that is a container image, in the function's region: one of its own, `mcplambda/<function>`, or one that
+//! the user brought.
 //!
-//! Scanned on push; a rule keeps the newest images and removes what is older. One of that name without our tag is an error: its images
-//! are not ours.
+//! The managed one is scanned on push, and a rule keeps the newest images and removes what is older. One of that name without our tag is
+//! an error: its images are not ours. One that was brought is only signed in to.
 
 use aws_sdk_ecr::types::{ImageScanningConfiguration, ImageTagMutability, Tag};
 use base64::Engine;
 
+use super::found::{Drift, DriftKind};
 use super::names;
-use super::retry::{self, Call};
+use super::repository_url::RepositoryUrl;
+use super::retry::{self, Call, Expect};
 use super::tags::{self, Tags};
 use super::{Aws, DeployError, Operation};
 
 /// Images that are kept: the one that is served, and enough to go back to.
 const KEPT: u32 = 10;
 
-/// Where images are pushed to, and with what.
+/// Where images lie, and with what that is spoken to.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageRepository {
     /// `<account>.dkr.ecr.<region>.amazonaws.com/<name>`.
@@ -32,45 +35,128 @@ impl std::fmt::Debug for ImageRepository {
     }
 }
 
-/// Makes the repository of a function, or brings it to what it should be, and signs in to it.
+/// Makes the managed repository of a function, or brings it to what it should be, and signs in to it.
 ///
 /// # Errors
 ///
 /// [`DeployError`] as any call; [`DeployError::NotOurs`] for a repository that somebody else made.
-pub async fn ensure(
+pub async fn managed(
     aws: &Aws,
     op: &Operation,
     function_name: &str,
     users_tags: &Tags,
 ) -> Result<ImageRepository, DeployError> {
+    let uri = ensure(aws, op, function_name, users_tags).await?;
+    sign_in(aws, op, uri).await
+}
+
+/// Signs in to a repository that the user brought.
+///
+/// # Errors
+///
+/// [`DeployError`] as any call; [`DeployError::RepositoryUnusable`] when ECR does not know it. Credentials that may not look at it are
+/// no error: they may be able to push all the same.
+pub async fn brought(
+    aws: &Aws,
+    op: &Operation,
+    url: &RepositoryUrl,
+) -> Result<ImageRepository, DeployError> {
+    let unusable = |reason: String| DeployError::RepositoryUnusable {
+        repository: url.to_string(),
+        reason,
+    };
+    let call = Call::ecr("DescribeRepositories", url.to_string());
+    let answer = retry::call(op, &call, || {
+        aws.ecr
+            .describe_repositories()
+            .set_registry_id(url.account_id().map(str::to_owned))
+            .repository_names(url.name())
+            .send()
+    })
+    .await;
+    match answer {
+        Ok(answer) => {
+            let found = answer.repositories.unwrap_or_default();
+            let uri = found
+                .into_iter()
+                .find_map(|repository| repository.repository_uri);
+            let uri = call.field(uri, "repositoryUri")?;
+            if uri != url.to_string() {
+                return Err(unusable(format!("ECR's repository of that name is {uri}")));
+            }
+        }
+        Err(fault) if fault.is_not_found() => {
+            return Err(unusable(
+                "it does not exist. Create it, or correct the name".to_owned(),
+            ));
+        }
+        Err(fault) if fault.is_access_denied() => {
+            tracing::info!(%url, "not allowed to look at the repository: going on without");
+        }
+        Err(fault) => return Err(fault.into()),
+    }
+    sign_in(aws, op, url.to_string()).await
+}
+
+/// The repository that the images of a function lie in: `brought`, else the managed one.
+///
+/// # Errors
+///
+/// As [`brought()`], and [`DeployError::RepositoryUnusable`] when the managed one is missing.
+pub async fn of(
+    aws: &Aws,
+    function_name: &str,
+    url: Option<&RepositoryUrl>,
+) -> Result<ImageRepository, DeployError> {
+    let op = &Operation::reading();
+    if let Some(url) = url {
+        return brought(aws, op, url).await;
+    }
+    match read(aws, op, function_name, Expect::Present).await? {
+        Some(found) if found.ours => sign_in(aws, op, found.uri).await,
+        _ => Err(DeployError::RepositoryUnusable {
+            repository: names::repository_name(function_name),
+            reason: "it is missing, or was not made here".to_owned(),
+        }),
+    }
+}
+
+/// Makes the managed repository or adopts ours, with its rule, scan and tags: its address.
+///
+/// # Errors
+///
+/// As [`managed()`].
+pub(crate) async fn ensure(
+    aws: &Aws,
+    op: &Operation,
+    function_name: &str,
+    users_tags: &Tags,
+) -> Result<String, DeployError> {
     let name = names::repository_name(function_name);
     let wanted_tags = tags::with_ours(users_tags, function_name);
-    let uri = match read(aws, op, function_name).await? {
-        Some(found) if !found.ours => {
-            return Err(DeployError::NotOurs {
-                object: "ECR repository",
-                name,
-                function_name: function_name.to_owned(),
-            });
-        }
-        Some(found) => {
-            let (set, _) = tags::difference(&found.tags, &wanted_tags);
-            if !set.is_empty() {
-                let call = Call::ecr("TagResource", &name);
-                let set = sdk_tags(&call, &set)?;
-                retry::call(op, &call, || {
-                    aws.ecr
-                        .tag_resource()
-                        .resource_arn(&found.arn)
-                        .set_tags(Some(set.clone()))
-                        .send()
-                })
-                .await?;
-            }
-            found.uri
-        }
-        None => create(aws, op, &name, &wanted_tags).await?,
+    let found = match read(aws, op, function_name, Expect::Present).await? {
+        Some(found) => found,
+        None => create(aws, op, function_name, &wanted_tags).await?,
     };
+    if !found.ours {
+        return Err(DeployError::NotOurs {
+            object: "ECR repository",
+            name,
+            function_name: function_name.to_owned(),
+        });
+    }
+    set_tags(aws, op, &found, &wanted_tags).await?;
+    if !found.scanned {
+        let call = Call::ecr("PutImageScanningConfiguration", &name);
+        retry::call(op, &call, || {
+            aws.ecr
+                .put_image_scanning_configuration()
+                .repository_name(&name)
+                .image_scanning_configuration(scan_on_push())
+                .send()
+        })
+        .await?;
+    }
     let call = Call::ecr("PutLifecyclePolicy", &name);
     retry::call(op, &call, || {
         aws.ecr
@@ -80,25 +166,21 @@ pub async fn ensure(
             .send()
     })
     .await?;
-    let (user, password) = sign_in(aws, op, &name).await?;
-    Ok(ImageRepository {
-        uri,
-        user,
-        password,
-    })
+    Ok(found.uri)
 }
 
-/// Deletes the repository with its images, if it is ours.
+/// Deletes the managed repository with its images, if it is ours.
 pub(crate) async fn remove(
     aws: &Aws,
     op: &Operation,
     function_name: &str,
+    expect: Expect,
 ) -> Result<(), DeployError> {
-    let name = names::repository_name(function_name);
-    match read(aws, op, function_name).await? {
+    match read(aws, op, function_name, expect).await? {
         Some(found) if found.ours => {}
         _ => return Ok(()),
     }
+    let name = names::repository_name(function_name);
     tracing::info!(name, "deleting the image repository");
     let call = Call::ecr("DeleteRepository", &name);
     let deleted = retry::call(op, &call, || {
@@ -110,24 +192,75 @@ pub(crate) async fn remove(
     })
     .await;
     match deleted {
-        Ok(_) => Ok(()),
-        Err(fault) if fault.is_not_found() => Ok(()),
-        Err(fault) => Err(fault.into()),
+        Err(fault) if !fault.is_not_found() => Err(fault.into()),
+        _ => Ok(()),
     }
 }
 
-struct Found {
-    uri: String,
-    arn: String,
-    tags: Tags,
-    ours: bool,
+/// Whether an image's address lies in the managed repository of a function. None of the user's own may have its name.
+pub(crate) fn is_managed(image_uri: &str, function_name: &str) -> bool {
+    let repository = repository_of(image_uri);
+    let name = repository.split_once('/').map(|(_, name)| name);
+    name == Some(&names::repository_name(function_name))
 }
 
-async fn read(
+/// An image's address without tag and digest.
+pub(crate) fn repository_of(image_uri: &str) -> &str {
+    let named = image_uri.split('@').next().unwrap_or(image_uri);
+    match named.rsplit_once(':') {
+        // Else it is the registry's port.
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => named,
+    }
+}
+
+/// What differs from what would be made for a function whose image lies at `image_uri`.
+pub(crate) async fn drift(
     aws: &Aws,
     op: &Operation,
     function_name: &str,
-) -> Result<Option<Found>, DeployError> {
+    image_uri: &str,
+) -> Result<Option<Drift>, DeployError> {
+    let used = is_managed(image_uri, function_name);
+    let found = read(aws, op, function_name, Expect::present_if(used)).await?;
+    let name = names::repository_name(function_name);
+    let (kind, detail) = match (used, found) {
+        (true, None) => (
+            DriftKind::RepositoryMissing,
+            format!("the image repository {name} is missing"),
+        ),
+        (true, Some(found)) if !found.ours => (
+            DriftKind::RepositoryMissing,
+            format!(
+                "the image repository {name} lacks the tag {} = {function_name}",
+                tags::FUNCTION
+            ),
+        ),
+        (false, Some(found)) if found.ours => (
+            DriftKind::RepositoryLeft,
+            format!("the image repository {name} is left, and {function_name} does not use it"),
+        ),
+        _ => return Ok(None),
+    };
+    Ok(Some(Drift { kind, detail }))
+}
+
+/// The managed repository, or another of its name.
+pub(crate) struct RepositoryState {
+    pub(crate) uri: String,
+    pub(crate) arn: String,
+    tags: Tags,
+    scanned: bool,
+    pub(crate) ours: bool,
+}
+
+/// `None` when there is none.
+pub(crate) async fn read(
+    aws: &Aws,
+    op: &Operation,
+    function_name: &str,
+    expect: Expect,
+) -> Result<Option<RepositoryState>, DeployError> {
     let name = names::repository_name(function_name);
     let call = Call::ecr("DescribeRepositories", &name);
     let answer = retry::call(op, &call, || {
@@ -140,63 +273,125 @@ async fn read(
     let repository = match answer {
         Ok(answer) => answer.repositories.unwrap_or_default().into_iter().next(),
         Err(fault) if fault.is_not_found() => return Ok(None),
+        Err(fault) if expect == Expect::Perhaps && fault.is_access_denied() => {
+            tracing::warn!(
+                name,
+                "not allowed to look for a left-over image repository: taking it that there is none"
+            );
+            return Ok(None);
+        }
         Err(fault) => return Err(fault.into()),
     };
     let repository = call.field(repository, "repositories")?;
     let arn = call.field(repository.repository_arn, "repositoryArn")?;
     let uri = call.field(repository.repository_uri, "repositoryUri")?;
+    let scanned = repository
+        .image_scanning_configuration
+        .is_some_and(|scanning| scanning.scan_on_push);
     let call = Call::ecr("ListTagsForResource", &name);
     let listed = retry::call(op, &call, || {
         aws.ecr.list_tags_for_resource().resource_arn(&arn).send()
     })
-    .await?;
+    .await;
+    let listed = match listed {
+        Ok(listed) => listed,
+        // Deleted between the two calls.
+        Err(fault) if fault.is_not_found() => return Ok(None),
+        Err(fault) => return Err(fault.into()),
+    };
     let tags: Tags = listed
         .tags
         .unwrap_or_default()
         .into_iter()
         .map(|tag| (tag.key, tag.value))
         .collect();
-    Ok(Some(Found {
+    Ok(Some(RepositoryState {
         uri,
         arn,
         ours: tags::are_ours(&tags, function_name),
         tags,
+        scanned,
     }))
 }
 
 async fn create(
     aws: &Aws,
     op: &Operation,
-    name: &str,
+    function_name: &str,
     wanted_tags: &Tags,
-) -> Result<String, DeployError> {
+) -> Result<RepositoryState, DeployError> {
+    let name = names::repository_name(function_name);
     tracing::info!(name, "creating the image repository");
-    let call = Call::ecr("CreateRepository", name);
-    let tags = sdk_tags(&call, wanted_tags)?;
+    let call = Call::ecr("CreateRepository", &name);
+    let sdk_tags = sdk_tags(&call, wanted_tags)?;
     let made = retry::call(op, &call, || {
         aws.ecr
             .create_repository()
-            .repository_name(name)
-            .image_scanning_configuration(
-                ImageScanningConfiguration::builder()
-                    .scan_on_push(true)
-                    .build(),
-            )
+            .repository_name(&name)
+            .image_scanning_configuration(scan_on_push())
             // Tags are digests: none is ever to name another image.
             .image_tag_mutability(ImageTagMutability::Immutable)
-            .set_tags(Some(tags.clone()))
+            .set_tags(Some(sdk_tags.clone()))
             .send()
     })
-    .await?;
-    let uri = made
-        .repository
-        .and_then(|repository| repository.repository_uri);
-    call.field(uri, "repositoryUri")
+    .await;
+    let made = match made {
+        Ok(made) => call.field(made.repository, "repository")?,
+        // By an attempt whose answer was lost.
+        Err(fault) if fault.is_already_there() => {
+            return match read(aws, op, function_name, Expect::Present).await? {
+                Some(found) => Ok(found),
+                None => Err(fault.into()),
+            };
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    Ok(RepositoryState {
+        uri: call.field(made.repository_uri, "repositoryUri")?,
+        arn: call.field(made.repository_arn, "repositoryArn")?,
+        tags: wanted_tags.clone(),
+        scanned: true,
+        ours: true,
+    })
 }
 
-/// ECR's name and password for its registry, good for twelve hours.
-async fn sign_in(aws: &Aws, op: &Operation, name: &str) -> Result<(String, String), DeployError> {
-    let call = Call::ecr("GetAuthorizationToken", name);
+async fn set_tags(
+    aws: &Aws,
+    op: &Operation,
+    found: &RepositoryState,
+    wanted: &Tags,
+) -> Result<(), DeployError> {
+    let arn = &found.arn;
+    let (set, remove) = tags::difference(&found.tags, wanted);
+    if !set.is_empty() {
+        let call = Call::ecr("TagResource", arn);
+        let set = sdk_tags(&call, &set)?;
+        retry::call(op, &call, || {
+            aws.ecr
+                .tag_resource()
+                .resource_arn(arn)
+                .set_tags(Some(set.clone()))
+                .send()
+        })
+        .await?;
+    }
+    if !remove.is_empty() {
+        let call = Call::ecr("UntagResource", arn);
+        retry::call(op, &call, || {
+            aws.ecr
+                .untag_resource()
+                .resource_arn(arn)
+                .set_tag_keys(Some(remove.clone()))
+                .send()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// ECR's name and password for its registries, good for twelve hours.
+async fn sign_in(aws: &Aws, op: &Operation, uri: String) -> Result<ImageRepository, DeployError> {
+    let call = Call::ecr("GetAuthorizationToken", &uri);
     let answer = retry::call(op, &call, || aws.ecr.get_authorization_token().send()).await?;
     let token = answer
         .authorization_data
@@ -211,7 +406,17 @@ async fn sign_in(aws: &Aws, op: &Operation, name: &str) -> Result<(String, Strin
         .and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
     let (user, password) = call.field(pair, "authorizationToken")?;
-    Ok((user.to_owned(), password.to_owned()))
+    Ok(ImageRepository {
+        uri,
+        user: user.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+fn scan_on_push() -> ImageScanningConfiguration {
+    ImageScanningConfiguration::builder()
+        .scan_on_push(true)
+        .build()
 }
 
 fn sdk_tags(call: &Call, tags: &Tags) -> Result<Vec<Tag>, DeployError> {
@@ -229,4 +434,23 @@ fn lifecycle() -> String {
         "action": {"type": "expire"},
     }]})
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_images_repository_is_its_address_without_tag_and_digest() {
+        for (uri, repository) in [
+            ("host/a/b@sha256:0", "host/a/b"),
+            ("127.0.0.1:5000/a/b@sha256:0", "127.0.0.1:5000/a/b"),
+            ("127.0.0.1:5000/a/b:1", "127.0.0.1:5000/a/b"),
+            ("127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b"),
+        ] {
+            assert_eq!(repository_of(uri), repository);
+        }
+        assert!(is_managed("host:1/mcplambda/time@sha256:0", "Time"));
+        assert!(!is_managed("host:1/mcplambda/time2@sha256:0", "Time"));
+    }
 }

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! One file per AWS object (`role`, `log_group`, `dead_letter`, `artifact_bucket`, `image_repo`, `function`, `version`, `alias`, `url`), each with the same few verbs: read,
-//! ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`] and [`tags`] are pure. `retry`
+//! ensure, remove. [`converge()`], [`read()`] and [`destroy()`] put them in order. [`policy`], [`names`], [`tags`] and `repository_url` are pure. `retry`
 //! and `wait` decide what is waited out, [`Operation`] how long. `snapshot` parses what Lambda says about a function.
 //!
 //! # Invariants
@@ -29,6 +29,7 @@ pub mod names;
 mod operation;
 pub mod policy;
 mod read;
+mod repository_url;
 mod retry;
 mod role;
 mod snapshot;
@@ -38,7 +39,7 @@ mod version;
 mod wait;
 mod wanted;
 
-pub use converge::converge;
+pub use converge::{check_free, converge};
 pub use destroy::destroy;
 pub use error::{DeployError, Refusal};
 pub use found::{
@@ -47,9 +48,10 @@ pub use found::{
 pub use function::code_location;
 pub use operation::Operation;
 pub use read::{read, remnants};
+pub use repository_url::{RepositoryUrl, RepositoryUrlError};
 pub use wanted::{
-    Architecture, Code, Cors, FunctionUrl, InvokeMode, LogFormat, Role, Tracing, UrlAuth, Vpc,
-    Wanted,
+    Architecture, Code, Cors, FunctionUrl, InvokeMode, LogFormat, Repository, Role, Tracing,
+    UrlAuth, Vpc, Wanted,
 };
 
 /// AWS clients of one account and region, with the facts that ARNs are made of.

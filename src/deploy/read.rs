@@ -11,13 +11,13 @@ use super::names;
 use super::policy::Needs;
 use super::retry::Expect;
 use super::snapshot::Snapshot;
-use super::{Aws, DeployError, Operation, dead_letter, log_group, role, tags, url};
+use super::{Aws, DeployError, Operation, dead_letter, image_repo, log_group, role, tags, url};
 
 /// Everything managed for a function, seen through its alias; `None` when the function does not exist.
 ///
 /// # Errors
 ///
-/// [`DeployError`] as any call. Credentials that may not look at roles, queues or URLs at all are no error, as long as the function uses
+/// [`DeployError`] as any call. Credentials that may not look at roles, queues, repositories or URLs at all are no error, as long as the function uses
 /// none of ours.
 pub async fn read(
     aws: &Aws,
@@ -57,6 +57,9 @@ pub async fn read(
         });
     }
     let queue = read_queue(aws, op, function_name, &served, &mut drift).await?;
+    if let Some(uri) = &function.image_uri {
+        drift.extend(image_repo::drift(aws, op, function_name, uri).await?);
+    }
     let url = url::read(aws, op, function_name, alias, Expect::Perhaps).await?;
     drift.extend(url.drift(aws, function_name, alias));
 
@@ -87,7 +90,7 @@ pub async fn read(
 ///
 /// # Errors
 ///
-/// [`DeployError`] as any call. Credentials that may not look at roles or queues at all are no error.
+/// [`DeployError`] as any call. Credentials that may not look at roles, queues or repositories at all are no error.
 pub async fn remnants(aws: &Aws, function_name: &str) -> Result<Vec<String>, DeployError> {
     let op = &Operation::reading();
     let mut left = Vec::new();
@@ -105,6 +108,11 @@ pub async fn remnants(aws: &Aws, function_name: &str) -> Result<Vec<String>, Dep
         && queue.ours
     {
         left.push(format!("the dead letter queue {} is left", queue.arn));
+    }
+    if let Some(repository) = image_repo::read(aws, op, function_name, Expect::Perhaps).await?
+        && repository.ours
+    {
+        left.push(format!("the image repository {} is left", repository.uri));
     }
     Ok(left)
 }

@@ -162,6 +162,7 @@ impl Fault {
             "EntityAlreadyExists",
             "EntityAlreadyExistsException",
             "ResourceAlreadyExistsException",
+            "RepositoryAlreadyExistsException",
         ]) || (self.is(&["ResourceConflictException"])
             && (self.says("already exist") || self.says("FunctionUrlConfig exists")))
     }

@@ -44,6 +44,8 @@ pub struct Wanted {
     pub code: Option<Code>,
     /// Bucket of the user's in the function's region; what earlier runs have left in it for this function is removed.
     pub artifact_bucket: Option<String>,
+    /// Where the image lies, if the code is one.
+    pub repository: Option<Repository>,
     /// As Lambda reports `CodeSha256`: base64 SHA-256 of a zip; of an image the hexadecimal digits of its digest.
     pub code_sha256: String,
 }
@@ -95,6 +97,15 @@ pub enum Role {
         managed_policy_arns: Vec<String>,
         permissions_boundary: Option<String>,
     },
+}
+
+/// Where a function's images lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repository {
+    /// The user's own; never changed.
+    Brought,
+    /// Made, kept and removed here.
+    Managed,
 }
 
 /// Instruction set of the function.

@@ -12,7 +12,7 @@ use super::{Architecture, Source};
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// `command`, `args`, `packages`, `allow_scripts`, `source_dir`, `source_excludes`, `runtime` or `lock`.
+    /// `command`, `args`, `packages`, `allow_scripts`, `source_dir`, `source_excludes`, `runtime`, `image_repository_url` or `lock`.
     pub name: &'static str,
     /// Element of a list attribute, counted from 0.
     pub index: Option<usize>,
@@ -434,8 +434,11 @@ impl PackageError {
             | Self::VersionNotFound { .. }
             | Self::Conflict { .. }
             | Self::NoWheel { .. }
-            | Self::WrongArchitecture { .. }
-            | Self::Image(_) => Some(Attribute::whole("args")),
+            | Self::WrongArchitecture { .. } => Some(Attribute::whole("args")),
+            Self::Image(ImageError::NotTaken { .. }) => {
+                Some(Attribute::whole("image_repository_url"))
+            }
+            Self::Image(_) => Some(Attribute::whole("args")),
             _ => None,
         }
     }

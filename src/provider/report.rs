@@ -3,7 +3,8 @@
 //! In: the rooms' errors. Out: diagnostics. The only place where one turns into the other.
 
 use crate::agentcore::discover::DiscoverError;
-use crate::deploy::DeployError;
+use crate::deploy::{DeployError, RepositoryUrlError};
+use crate::package::image::ImageError;
 use crate::package::{self, ErrorKind, Lock, Notice, PackageError, Source};
 use crate::plugin::{Diagnostic, Diagnostics, Path};
 
@@ -63,6 +64,50 @@ pub(crate) fn notices(notices: &[Notice]) -> Diagnostics {
         diagnostics.append(warning.at(notice.attribute().name).into());
     }
     diagnostics
+}
+
+/// An image could not be put into its repository: the user's own (`brought`), or the one that is managed here.
+pub(crate) fn pushing(error: &PackageError, source: &Source, brought: bool) -> Diagnostics {
+    // Everything else is about the image that it is made of.
+    let PackageError::Image(ImageError::NotTaken { .. }) = error else {
+        return packaging(error, source);
+    };
+    let diagnostic = Diagnostic::error("Could not push the image", sentence(&chain(error)));
+    match error.attribute().filter(|_| brought) {
+        Some(attribute) => diagnostic.at(attribute.name),
+        None => diagnostic,
+    }
+    .into()
+}
+
+/// The repository that the user names cannot take images for the function.
+pub(crate) fn repository(error: &RepositoryUrlError) -> Diagnostics {
+    Diagnostic::error("Invalid image repository", sentence(&error.to_string()))
+        .at("image_repository_url")
+        .into()
+}
+
+/// The repository that the user names has the name of the managed one.
+pub(crate) fn repository_is_managed(name: &str) -> Diagnostics {
+    Diagnostic::error(
+        "Invalid image repository",
+        format!(
+            "`{name}` is the name of the repository that is made for this server when none is given, and removed with it. Use a repository \
+             of another name, or remove `image_repository_url`."
+        ),
+    )
+    .at("image_repository_url")
+    .into()
+}
+
+/// There is no image to push.
+pub(crate) fn repository_of_no_image() -> Diagnostics {
+    Diagnostic::error(
+        "Repository without an image",
+        "Only a server that `docker` starts is an image, which needs a repository. Remove `image_repository_url`.",
+    )
+    .at("image_repository_url")
+    .into()
 }
 
 /// The index did not answer while planning: apply needs it, the plan does not.
@@ -223,6 +268,17 @@ pub(crate) fn variable_not_given(name: &str, at: package::Attribute) -> Diagnost
         format!(
             "`-e {name}` hands on a variable of the environment, and neither `env` nor `secrets` has it. Add {name} to one of them."
         ),
+    )
+    .at(at.index.map_or(path.clone(), |index| path.index(index)))
+    .into()
+}
+
+/// No function can have a variable of this name.
+pub(crate) fn reserved_variable(name: &str, at: package::Attribute) -> Diagnostics {
+    let path = Path::from(at.name);
+    Diagnostic::error(
+        "Reserved variable",
+        format!("`-e {name}` must not be set: {name} is reserved for Lambda or for the bridge. Leave it out."),
     )
     .at(at.index.map_or(path.clone(), |index| path.index(index)))
     .into()

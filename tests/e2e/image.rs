@@ -5,7 +5,9 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::harness::aws::{Aws, REGION};
+use crate::harness::index::Index;
 use crate::harness::local_aws::LocalAws;
+use crate::harness::mcp_server::Server;
 use crate::harness::workspace::Workspace;
 use crate::registry::{TestImage, TestRegistry};
 
@@ -44,15 +46,56 @@ fn image() -> TestImage {
 }
 
 fn main_of(image: &str, options: &str, args: &str) -> String {
+    main_with(image, options, args, "")
+}
+
+/// With a further line.
+fn main_with(image: &str, options: &str, args: &str, line: &str) -> String {
     format!(
         r#"
 resource "mcplambda_server" "boxed" {{
   name    = "boxed"
   command = "docker"
   args    = ["run", "-i", "--rm", "-e", "GREETING=hello"{options}, "{image}"{args}]
+  {line}
 }}
 "#
     )
+}
+
+const ADDRESS: &str = "mcplambda_server.boxed";
+const FUNCTION: &str = "mcp-server-boxed";
+const REPOSITORY: &str = "repository mcplambda/mcp-server-boxed";
+
+/// A registry with [`image`], and the image's name.
+fn registry() -> (TestRegistry, String) {
+    let registry = TestRegistry::start();
+    registry.put_image("mcp/boxed", Some("1"), &image());
+    let name = format!("{}/mcp/boxed:1", registry.host);
+    (registry, name)
+}
+
+fn greet(aws: &Aws) -> String {
+    aws.tool_text(&format!("{FUNCTION}:live"), "greet", &json!({}))
+}
+
+/// A repository of the user's own: its address.
+fn own_repository(aws: &Aws) -> String {
+    let made = aws.run(
+        aws.ecr
+            .create_repository()
+            .repository_name("team/servers")
+            .send(),
+    );
+    let made = made.expect("made").repository.expect("a repository");
+    made.repository_uri.expect("an address")
+}
+
+/// Where the function's image lies.
+fn image_uri(aws: &Aws) -> String {
+    let found = aws.run(aws.lambda.get_function().function_name(FUNCTION).send());
+    let code = found.expect("there").code.expect("code");
+    code.image_uri.expect("an image")
 }
 
 #[test]
@@ -134,4 +177,267 @@ fn what_an_image_cannot_be_is_told_before_anything_is_made() {
         assert!(error.line.starts_with("args"), "{:?}: {text}", error.line);
         assert_eq!(local.changes(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn an_image_goes_to_the_repository_that_is_given_and_the_managed_one_goes_when_it_is_not_used() {
+    let (_registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let own = own_repository(&aws);
+    let given = format!("image_repository_url = \"{own}\"");
+    let workspace = Workspace::new(&local, None, &main_with(&name, "", "", &given));
+    workspace.converge();
+    assert_eq!(greet(&aws), "hello world in /app with flour");
+    assert!(image_uri(&aws).starts_with(&format!("{own}@")), "{own}");
+    let made = workspace.resource(ADDRESS);
+    assert_eq!(made["image_repository_url"], own.as_str());
+    assert!(!aws.everything().contains(&REPOSITORY.to_owned()));
+
+    // A version for each: the one that is served names the repository that its image lies in.
+    workspace.write(&main_of(&name, "", ""));
+    workspace.converge();
+    assert_eq!(greet(&aws), "hello world in /app with flour");
+    assert!(image_uri(&aws).contains("/mcplambda/mcp-server-boxed@"));
+    let managed = workspace.resource(ADDRESS);
+    assert_eq!(managed["code_sha256"], made["code_sha256"]);
+    assert_ne!(managed["version"], made["version"]);
+    assert!(aws.everything().contains(&REPOSITORY.to_owned()));
+
+    workspace.write(&main_with(&name, "", "", &given));
+    workspace.converge();
+    assert_eq!(greet(&aws), "hello world in /app with flour");
+    assert!(image_uri(&aws).starts_with(&format!("{own}@")), "{own}");
+    assert!(!aws.everything().contains(&REPOSITORY.to_owned()));
+
+    workspace.destroy().succeeded();
+    assert_eq!(aws.everything(), ["repository team/servers"]);
+}
+
+#[test]
+fn a_repository_that_cannot_take_the_image_is_told_before_anything_is_made() {
+    let (_registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let own = own_repository(&aws);
+    let workspace = Workspace::new(&local, None, "");
+    for (url, phrases) in [
+        (
+            "ghcr.io/team/servers".to_owned(),
+            [
+                "is not a repository of Amazon ECR",
+                "Lambda takes images from nowhere else",
+            ],
+        ),
+        (
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com/servers".to_owned(),
+            [
+                "lies in us-east-1, and the function in eu-central-1",
+                "set region",
+            ],
+        ),
+        (format!("{own}:1"), ["names an image", own.as_str()]),
+        (
+            own.replace("team/servers", "mcplambda/mcp-server-boxed"),
+            [
+                "made for this server when none is given",
+                "remove `image_repository_url`",
+            ],
+        ),
+        (
+            own.replace("servers", "server"),
+            ["does not exist", "Create it, or correct the name"],
+        ),
+    ] {
+        workspace.write(&main_with(
+            &name,
+            "",
+            "",
+            &format!("image_repository_url = \"{url}\""),
+        ));
+        local.clear_calls();
+        let error = workspace.apply().error();
+        let text = format!("{}\n{}", error.summary, error.detail);
+        for phrase in phrases {
+            assert!(text.contains(phrase), "{phrase:?} is not in {text:?}");
+        }
+        assert!(
+            error.line.starts_with("image_repository_url"),
+            "{:?}: {text}",
+            error.line
+        );
+        assert_eq!(local.changes(), Vec::<String>::new());
+        assert_eq!(workspace.state(), Vec::<serde_json::Value>::new());
+    }
+    workspace.write(&format!(
+        "resource \"mcplambda_server\" \"boxed\" {{\n  name = \"boxed\"\n  command = \"uvx\"\n  args = [\"tiny-tools\"]\n  \
+         image_repository_url = \"{own}\"\n}}\n"
+    ));
+    let error = workspace.plan().error();
+    assert_eq!(
+        (error.summary.as_str(), error.detail.as_str()),
+        (
+            "Repository without an image",
+            "Only a server that `docker` starts is an image, which needs a repository. Remove `image_repository_url`."
+        )
+    );
+    assert!(
+        error.line.starts_with("image_repository_url"),
+        "{:?}",
+        error.line
+    );
+}
+
+#[test]
+fn an_image_is_not_pushed_for_a_function_of_somebody_else() {
+    let (_registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let owner = Workspace::new(&local, None, &main_of(&name, "", ""));
+    owner.apply().succeeded();
+    let delete = aws.ecr.delete_repository().force(true);
+    let gone = aws.run(delete.repository_name("mcplambda/mcp-server-boxed").send());
+    gone.expect("deleted");
+    let before = aws.everything();
+
+    let other = Workspace::new(&local, None, &main_of(&name, "", ", \"moon\""));
+    local.clear_calls();
+    let error = other.apply().error();
+    assert!(error.detail.contains("terraform import"), "{error:?}");
+    assert_eq!(local.changes(), Vec::<String>::new());
+    assert_eq!(aws.everything(), before);
+    assert_eq!(other.state(), Vec::<serde_json::Value>::new());
+
+    // What was taken from the owner comes back.
+    owner.plan().changes(&[(ADDRESS, "update")]);
+    owner.apply().repaired();
+    owner.plan().is_empty();
+    assert!(aws.everything().contains(&REPOSITORY.to_owned()));
+}
+
+#[test]
+fn a_creation_that_fails_with_its_repository_made_leaves_nothing_behind() {
+    let (_registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    for service_and_action in [("ecr", "GetAuthorizationToken"), ("iam", "CreateRole")] {
+        let (service, action) = service_and_action;
+        let workspace = Workspace::new(&local, None, &main_of(&name, "", ""));
+        let rule = json!({
+            "kind": "error", "service": service, "action": action, "times": null,
+            "status": 400, "code": "AccessDeniedException", "message": "not today",
+        });
+        local.fault(&rule);
+        let error = workspace.apply().error();
+        assert!(
+            error.detail.contains(&format!("allow {service}:{action}")),
+            "{error:?}"
+        );
+        assert_eq!(aws.everything(), [REPOSITORY]);
+
+        local.clear_faults();
+        let other = Workspace::new(&local, None, &main_of(&name, "", ""));
+        std::fs::copy(
+            workspace.path("terraform.tfstate"),
+            other.path("terraform.tfstate"),
+        )
+        .expect("copied");
+        other.destroy().succeeded();
+        assert_eq!(aws.everything(), Vec::<String>::new());
+
+        workspace.apply().succeeded();
+        workspace.plan().is_empty();
+        workspace.destroy().succeeded();
+        assert_eq!(aws.everything(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_image_is_imported_with_its_lock() {
+    let (registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let own = own_repository(&aws);
+    for line in [String::new(), format!("image_repository_url = \"{own}\"")] {
+        let main = main_with(&name, "", ", \"moon\"", &line);
+        let first = Workspace::new(&local, None, &main);
+        first.apply().succeeded();
+        // The tag moves on; what runs does not.
+        registry.put_image("mcp/boxed", Some("1"), &TestImage::new("amd64", b"another"));
+        let second = Workspace::new(&local, None, &main);
+        let run = second.run(&["import", "-no-color", ADDRESS, FUNCTION]);
+        assert_eq!(run.status, 0, "{}", run.output);
+        second.plan().is_empty();
+        let (made, imported) = (first.resource(ADDRESS), second.resource(ADDRESS));
+        for attribute in [
+            "args",
+            "env",
+            "cwd",
+            "lock",
+            "resolved_packages",
+            "sbom_json",
+            "code_sha256",
+            "package_type",
+            "image_repository_url",
+        ] {
+            assert_eq!(imported[attribute], made[attribute], "{attribute}");
+        }
+
+        // Nothing of the image is needed for another command line.
+        let before = registry.requests().len();
+        second.write(&main_with(&name, "", ", \"sun\"", &line));
+        second.converge();
+        assert_eq!(greet(&aws), "hello sun in /app with flour");
+        assert_eq!(registry.requests().len(), before);
+        second.destroy().succeeded();
+        registry.put_image("mcp/boxed", Some("1"), &image());
+    }
+    assert_eq!(aws.everything(), ["repository team/servers"]);
+}
+
+#[test]
+fn a_package_becomes_an_image_and_an_image_a_package_by_replacing_the_function() {
+    let (_registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let index = Index::with([Server::new("tiny-tools", "1.0.0")]);
+    let zip = "resource \"mcplambda_server\" \"boxed\" {\n  name = \"boxed\"\n  command = \"uvx\"\n  args = [\"tiny-tools\"]\n}\n";
+    let workspace = Workspace::new(&local, Some(&index), zip);
+    workspace.converge();
+    assert_eq!(workspace.resource(ADDRESS)["package_type"], "Zip");
+
+    workspace.write(&main_of(&name, "", ""));
+    workspace.plan().changes(&[(ADDRESS, "replace")]);
+    workspace.converge();
+    assert_eq!(workspace.resource(ADDRESS)["package_type"], "Image");
+    assert_eq!(greet(&aws), "hello world in /app with flour");
+    assert!(aws.everything().contains(&REPOSITORY.to_owned()));
+
+    workspace.write(zip);
+    workspace.plan().changes(&[(ADDRESS, "replace")]);
+    workspace.converge();
+    assert_eq!(workspace.resource(ADDRESS)["package_type"], "Zip");
+    assert!(!aws.everything().contains(&REPOSITORY.to_owned()));
+
+    workspace.destroy().succeeded();
+    assert_eq!(aws.everything(), Vec::<String>::new());
+}
+
+#[test]
+fn variables_that_no_function_can_have_are_told_at_their_word() {
+    let local = LocalAws::start();
+    let workspace = Workspace::new(
+        &local,
+        None,
+        &main_of("mcp/boxed", ", \"-e\", \"AWS_REGION=x\"", ""),
+    );
+    let error = workspace.plan().error();
+    assert_eq!(
+        (error.summary.as_str(), error.detail.as_str()),
+        (
+            "Reserved variable",
+            "`-e AWS_REGION` must not be set: AWS_REGION is reserved for Lambda or for the bridge. Leave it out."
+        )
+    );
+    assert!(error.line.starts_with("args"), "{:?}", error.line);
 }

@@ -406,6 +406,7 @@ async fn a_deletion_empties_the_bucket_first_and_takes_a_bucket_that_is_gone_for
     let gone = || {
         vec![
             ("lambda GetFunction", no_function()),
+            no_image_repository().remove(0),
             ("logs DescribeLogGroups", log_groups(&[])),
             ("sqs GetQueueUrl", no_queue()),
             ("iam GetRole", no_role()),

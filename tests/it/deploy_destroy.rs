@@ -92,6 +92,7 @@ async fn everything_that_was_made_is_removed_the_function_first_and_the_role_las
 async fn what_is_gone_already_is_fine() {
     let stage = stage([
         vec![("lambda GetFunction", no_function())],
+        no_image_repository(),
         no_log_group(),
         vec![("sqs GetQueueUrl", no_queue()), ("iam GetRole", no_role())],
     ]);
@@ -145,6 +146,7 @@ async fn what_goes_while_it_is_being_removed_is_fine() {
 async fn what_others_made_is_kept() {
     let stage = stage([
         vec![("lambda GetFunction", no_function())],
+        no_image_repository(),
         vec![
             (
                 "logs DescribeLogGroups",
@@ -240,6 +242,7 @@ async fn remnants_name_what_a_killed_removal_left() {
     let mut script = our_role();
     script.extend(log_group_as_wanted());
     script.extend(our_queue());
+    script.extend(no_image_repository());
     let stage = stage([script]);
 
     let left = remnants(&stage.aws, "time").await.expect("read");

@@ -281,6 +281,7 @@ pub(crate) fn wanted() -> Wanted {
         alias: "live".to_owned(),
         url: None,
         tags: BTreeMap::from([("team".to_owned(), "clocks".to_owned())]),
+        repository: None,
         code: Some(Code::Zip(b"zip".to_vec())),
         artifact_bucket: None,
         code_sha256: SHA.to_owned(),
@@ -301,6 +302,17 @@ pub(crate) fn log_group_as_wanted() -> Vec<(&'static str, Answer)> {
 /// Nothing is left over of a role or queue that is not wanted.
 pub(crate) fn nothing_left_over() -> Vec<(&'static str, Answer)> {
     vec![("iam GetRole", no_role()), ("sqs GetQueueUrl", no_queue())]
+}
+
+/// No image repository is left over.
+pub(crate) fn no_image_repository() -> Vec<(&'static str, Answer)> {
+    vec![(
+        "ecr DescribeRepositories",
+        json_error(
+            "RepositoryNotFoundException",
+            "The repository does not exist",
+        ),
+    )]
 }
 
 /// The alias has no URL, and its policy none of our statements.
@@ -412,7 +424,9 @@ impl Stage {
                 let body = request.body().bytes().unwrap_or_default();
                 let uri = request.uri().parse::<http::Uri>().expect("a URI");
                 let host = uri.host().unwrap_or_default();
-                let service = host.split('.').next().unwrap_or_default();
+                // ECR's alone begins with a word more.
+                let service = host.strip_prefix("api.").unwrap_or(host);
+                let service = service.split('.').next().unwrap_or_default();
                 match (service, request.headers().get("x-amz-target")) {
                     ("iam", _) => form(body),
                     ("s3", _) => {

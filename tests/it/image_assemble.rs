@@ -91,6 +91,7 @@ fn an_image_keeps_everything_but_gets_a_layer_and_the_bridge_as_its_entry_point(
             "annotations": {
                 "org.opencontainers.image.base.digest": hex('b'),
                 "org.opencontainers.image.base.name": "ghcr.io/a/b",
+                "mcplambda.startup": r#"{"entrypoint":["node","server.js"],"command":["--stdio"],"directory":"/app"}"#,
             },
         })
     );

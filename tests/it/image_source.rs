@@ -196,7 +196,7 @@ fn an_image_that_starts_nothing_says_what_to_write() {
 
 #[test]
 fn what_means_nothing_on_lambda_is_refused_with_the_reason_and_the_place() {
-    let table: [(&[&str], usize, &str); 24] = [
+    let table: [(&[&str], usize, &str); 25] = [
         (
             &["run", "-v", "/a:/b", "x"],
             1,
@@ -271,6 +271,12 @@ fn what_means_nothing_on_lambda_is_refused_with_the_reason_and_the_place() {
             &["run", "-e", "A-B=c", "x"],
             2,
             "`A-B=c` is not a variable: write NAME or NAME=value",
+        ),
+        (
+            &["run", "--rm", "-e", "A=b", "x"],
+            3,
+            "`A=b` is not a variable: write NAME or NAME=value. For Lambda a name begins with a letter and holds only letters, digits and \
+             underscores, at least two characters",
         ),
         (
             &["run", "--frobnicate", "x"],

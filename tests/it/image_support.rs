@@ -16,7 +16,7 @@ pub(crate) struct TestRegistry {
     pub(crate) host: String,
     log: std::path::PathBuf,
     authorization: Option<String>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// The user of a registry that asks for one, and bcrypt's hash of the password `secret`.
@@ -36,15 +36,37 @@ impl TestRegistry {
         let directory = tempfile::tempdir().expect("a directory");
         let place = |name: &str| directory.path().join(name);
         std::fs::write(place("htpasswd"), HTPASSWD).expect("written");
-        let mut config = json!({
-            "version": "0.1",
-            "log": {"level": "info"},
-            "storage": {"filesystem": {"rootdirectory": place("data")}},
-            "http": {"addr": "127.0.0.1:0", "secret": "of a test"},
-        });
+        let mut config = json!({"storage": {"filesystem": {"rootdirectory": place("data")}}});
         if private {
             config["auth"] = json!({"htpasswd": {"realm": "test", "path": place("htpasswd")}});
         }
+        let authorization = private.then(|| "Basic bWNwOnNlY3JldA==".to_owned());
+        Self::serve(directory, config, authorization)
+    }
+
+    /// Another process with the same images, which speaks TLS. It is for others: the requests of this client are not encrypted.
+    pub(crate) fn beside_with_tls(&self, certificate: &str, key: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = |name: &str| directory.path().join(name);
+        std::fs::write(place("certificate.pem"), certificate).expect("written");
+        std::fs::write(place("key.pem"), key).expect("written");
+        let config = json!({
+            "storage": {"filesystem": {"rootdirectory": self.directory.path().join("data")}},
+            "http": {"tls": {"certificate": place("certificate.pem"), "key": place("key.pem")}},
+        });
+        Self::serve(directory, config, None)
+    }
+
+    fn serve(
+        directory: tempfile::TempDir,
+        mut config: Value,
+        authorization: Option<String>,
+    ) -> Self {
+        let place = |name: &str| directory.path().join(name);
+        config["version"] = json!("0.1");
+        config["log"] = json!({"level": "info"});
+        config["http"]["addr"] = json!("127.0.0.1:0");
+        config["http"]["secret"] = json!("of a test");
         // YAML includes JSON.
         std::fs::write(place("config.yml"), config.to_string()).expect("written");
         let log = place("log");
@@ -70,8 +92,8 @@ impl TestRegistry {
             process,
             host,
             log,
-            authorization: private.then(|| "Basic bWNwOnNlY3JldA==".to_owned()),
-            _directory: directory,
+            authorization,
+            directory,
         }
     }
 

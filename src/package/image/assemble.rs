@@ -7,6 +7,7 @@ use super::error::ImageError;
 use super::layer::{self, BRIDGE, Layer};
 use super::lock::ImageLock;
 use super::manifest::{self, BaseManifest, Descriptor, OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
+use super::origin;
 use super::startup::Startup;
 use crate::package::Architecture;
 
@@ -103,8 +104,9 @@ pub fn assemble(
         "config": {"mediaType": OCI_CONFIG, "digest": config_digest, "size": config.len()},
         "layers": layers,
         "annotations": {
-            "org.opencontainers.image.base.digest": base.lock.digest,
-            "org.opencontainers.image.base.name": base.lock.repository,
+            (origin::BASE_DIGEST): base.lock.digest,
+            (origin::BASE_NAME): base.lock.repository,
+            (origin::STARTUP): startup.to_json(),
         },
     })
     .to_string()

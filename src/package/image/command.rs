@@ -17,6 +17,8 @@ pub(crate) struct DockerRun {
     pub(crate) image_at: usize,
     /// `-e NAME=value`.
     pub(crate) variables: BTreeMap<String, String>,
+    /// The elements of `args` that hold them.
+    pub(crate) variables_at: BTreeMap<String, usize>,
     /// `-e NAME`, and the element of `args` that holds it: handed on from the environment of the caller.
     pub(crate) passed_on: Vec<(String, usize)>,
     /// `--entrypoint`; an empty one takes the image's away.
@@ -207,6 +209,7 @@ impl DockerRun {
             image: String::new(),
             image_at: 0,
             variables: BTreeMap::new(),
+            variables_at: BTreeMap::new(),
             passed_on: Vec::new(),
             entrypoint: None,
             workdir: None,
@@ -267,15 +270,20 @@ impl DockerRun {
                 Some((name, value)) if is_name(name) => {
                     self.passed_on.retain(|(other, _)| other != name);
                     self.variables.insert(name.to_owned(), value.to_owned());
+                    self.variables_at.insert(name.to_owned(), holder);
                 }
                 None if is_name(&value) => {
                     self.variables.remove(&value);
+                    self.variables_at.remove(&value);
                     self.passed_on.push((value, holder));
                 }
                 _ => {
                     return Err(PackageError::in_args(
                         holder,
-                        format!("`{value}` is not a variable: write NAME or NAME=value"),
+                        format!(
+                            "`{value}` is not a variable: write NAME or NAME=value. For Lambda a name begins with a letter and holds only \
+                             letters, digits and underscores, at least two characters"
+                        ),
                     ));
                 }
             },
@@ -370,9 +378,10 @@ fn options_of(
     Ok(options)
 }
 
-/// Lambda's own rule for names of variables.
+/// Lambda's own rule for names of variables (API reference, "Environment").
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
+    name.len() >= 2
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

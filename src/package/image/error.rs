@@ -25,6 +25,17 @@ pub enum ImageError {
         detail: String,
     },
 
+    /// The repository that the image is to lie in does not exist, or not for these credentials.
+    #[error(
+        "the repository {repository} does not take the image, with the credentials at hand ({credentials}): {detail}. Check that it exists \
+         and that these credentials may push to it"
+    )]
+    NotTaken {
+        repository: String,
+        credentials: String,
+        detail: String,
+    },
+
     /// The registry did not answer, or failed.
     #[error(
         "the registry {registry} could not be reached to {action}: {detail}. Check the network and proxy settings"
@@ -34,6 +45,10 @@ pub enum ImageError {
         action: &'static str,
         detail: String,
     },
+
+    /// `AWS_CA_BUNDLE` names a file that is no certificate bundle.
+    #[error("AWS_CA_BUNDLE names {path}, which cannot be used: {reason}")]
+    Trust { path: String, reason: String },
 
     /// The registry allows no more requests for now.
     #[error(
@@ -76,10 +91,14 @@ impl ImageError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unreachable { .. } | Self::Throttled { .. } => ErrorKind::Network,
-            Self::NotFound { .. } | Self::Refused { .. } => ErrorKind::Unresolvable,
+            Self::NotFound { .. } | Self::Refused { .. } | Self::NotTaken { .. } => {
+                ErrorKind::Unresolvable
+            }
             Self::NoPlatform { .. } => ErrorKind::NoWheel,
             Self::Unusable { .. } => ErrorKind::Input,
-            Self::Unreadable { .. } | Self::Credentials { .. } => ErrorKind::Io,
+            Self::Unreadable { .. } | Self::Credentials { .. } | Self::Trust { .. } => {
+                ErrorKind::Io
+            }
         }
     }
 }

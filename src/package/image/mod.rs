@@ -4,7 +4,7 @@
 //! that is added), and what [`push`] put into a repository. Refuses images that Lambda could not run, before anything is sent.
 //!
 //! The path, as the file names read: `command` -> `source` -> `pull` (`credentials`, `registry`, `manifest`) -> `lock` -> `layer` ->
-//! `assemble` (`startup`) -> `push`.
+//! `assemble` (`startup`) -> `push`; `origin` leads from what was pushed back to the lock.
 
 mod assemble;
 mod command;
@@ -13,6 +13,7 @@ mod error;
 mod layer;
 mod lock;
 mod manifest;
+mod origin;
 mod pull;
 mod push;
 mod registry;
@@ -25,6 +26,7 @@ pub use error::ImageError;
 pub use layer::{BRIDGE, Layer, digest, with_bridge};
 pub use lock::ImageLock;
 pub use manifest::{BaseManifest, Descriptor, Document, OCI_MANIFEST, read as read_manifest};
+pub use origin::{Origin, origin};
 pub use push::{Destination, Pushed, push};
 pub use source::ImageSource;
 pub use startup::Startup;

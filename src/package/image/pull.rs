@@ -75,7 +75,7 @@ pub(crate) fn reference(lock: &ImageLock) -> Result<Reference, ImageError> {
 /// The registry of `reference`, with Docker's credentials for it, signed in to read.
 pub(crate) async fn open(tools: &Tools, reference: &Reference) -> Result<Registry, ImageError> {
     let credentials = credentials::find(&tools.environment, reference.registry()).await?;
-    let registry = Registry::new(reference.registry(), credentials)?;
+    let registry = Registry::new(tools, reference.registry(), credentials)?;
     within(
         &registry,
         registry.sign_in(reference, RegistryOperation::Pull),

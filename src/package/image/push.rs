@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
+use oci_client::errors::OciDistributionError;
 use oci_client::{Reference, RegistryOperation};
 use tokio::time::sleep;
 
@@ -81,9 +82,11 @@ async fn run(
         uri: format!("{}@{}", destination.repository, image.digest),
         ..Pushed::default()
     };
-    let there = Registry::new(target.registry(), destination.credentials.clone())?;
-    there.sign_in(&target, RegistryOperation::Push).await?;
-    there.sign_in(&target, RegistryOperation::Pull).await?;
+    let there = Registry::new(tools, target.registry(), destination.credentials.clone())?;
+    for operation in [RegistryOperation::Push, RegistryOperation::Pull] {
+        let signed_in = there.sign_in(&target, operation).await;
+        signed_in.map_err(|error| not_taken(error, &there, &destination.repository))?;
+    }
     let known = there
         .client
         .fetch_manifest_digest(&target, &there.credentials.auth)
@@ -128,8 +131,22 @@ async fn run(
             http::HeaderValue::from_static(OCI_MANIFEST),
         )
         .await
-        .map_err(|error| there.error(error, &target, "take the image's manifest"))?;
+        .map_err(|error| passing.refusal(error, "take the image's manifest"))?;
     Ok(pushed)
+}
+
+/// What is said of an image that is read, said of the repository that it is to lie in.
+fn not_taken(error: ImageError, there: &Registry, repository: &str) -> ImageError {
+    let detail = match error {
+        ImageError::NotFound { .. } => "it does not exist".to_owned(),
+        ImageError::Refused { detail, .. } => detail,
+        other => return other,
+    };
+    ImageError::NotTaken {
+        repository: repository.to_owned(),
+        credentials: there.credentials.to_string(),
+        detail,
+    }
 }
 
 impl Pushed {
@@ -151,6 +168,13 @@ struct Passing<'a> {
 }
 
 impl Passing<'_> {
+    /// An error of the registry that the image goes to.
+    fn refusal(&self, error: OciDistributionError, action: &'static str) -> ImageError {
+        let repository = format!("{}/{}", self.target.registry(), self.target.repository());
+        let error = self.there.error(error, self.target, action);
+        not_taken(error, self.there, &repository)
+    }
+
     async fn layer(&self, layer: &Descriptor) -> Result<Way, ImageError> {
         if self.is_there(&layer.digest).await? {
             return Ok(Way::Present);
@@ -190,14 +214,12 @@ impl Passing<'_> {
             .pull_blob_stream(self.origin, layer.digest.as_str())
             .await
             .map_err(|error| self.here.error(error, self.origin, "read a layer"))?;
-        let stream = pulled
-            .stream
-            .map_err(oci_client::errors::OciDistributionError::IoError);
+        let stream = pulled.stream.map_err(OciDistributionError::IoError);
         self.there
             .client
             .push_blob_stream(self.target, stream, &layer.digest, Some(layer.size))
             .await
-            .map_err(|error| self.there.error(error, self.target, "take a layer"))?;
+            .map_err(|error| self.refusal(error, "take a layer"))?;
         Ok(())
     }
 
@@ -209,7 +231,7 @@ impl Passing<'_> {
             .client
             .push_blob(self.target, bytes.to_vec(), digest)
             .await
-            .map_err(|error| self.there.error(error, self.target, "take a layer"))?;
+            .map_err(|error| self.refusal(error, "take a layer"))?;
         Ok(Way::Sent(digest.to_owned(), bytes.len() as u64))
     }
 
@@ -218,6 +240,6 @@ impl Passing<'_> {
             .client
             .blob_exists(self.target, digest)
             .await
-            .map_err(|error| self.there.error(error, self.target, "say what it has"))
+            .map_err(|error| self.refusal(error, "say what it has"))
     }
 }

@@ -1,15 +1,22 @@
 //! One registry, over its HTTP API: names to manifests, and what its errors mean.
 //!
-//! Registries on loopback are spoken to without TLS, as Docker does; all others with it.
+//! Registries on loopback are spoken to without TLS and without a proxy; all others with TLS, through the proxy that the environment names
+//! (`HTTPS_PROXY`, `NO_PROXY`), trusting what the system trusts (or `SSL_CERT_FILE` says) and the certificates of `AWS_CA_BUNDLE`.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::{Reference, RegistryOperation};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 use super::credentials::Credentials;
 use super::error::ImageError;
+use crate::package::Tools;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,12 +29,28 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(host: &str, credentials: Credentials) -> Result<Self, ImageError> {
+    pub(crate) fn new(
+        tools: &Tools,
+        host: &str,
+        credentials: Credentials,
+    ) -> Result<Self, ImageError> {
         // The one that all of the provider uses; a second installation is refused and changes nothing.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let plain = is_local(host).then(|| host.to_owned());
+        // A proxy that is given, and never used, keeps those of the environment out.
+        let unused_proxy = plain.as_ref().map(|_| "http://127.0.0.1:9".to_owned());
+        let certificates = bundle(tools)?;
+        // macOS cannot add to what the system trusts.
+        let (only, extra) = match cfg!(target_os = "macos") {
+            true => (certificates, Vec::new()),
+            false => (Vec::new(), certificates),
+        };
         let client = Client::try_from(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain.into_iter().collect()),
+            http_proxy: unused_proxy,
+            no_proxy: Some("localhost,127.0.0.0/8,::1".to_owned()),
+            tls_certs_only: only,
+            extra_root_certificates: extra,
             // One request for each blob: all registries take that, ECR no small chunks.
             use_monolithic_push: true,
             connect_timeout: Some(CONNECT_TIMEOUT),
@@ -144,6 +167,32 @@ impl Registry {
             }
             other => unreachable(chain(&other)),
         }
+    }
+}
+
+/// The certificates that `AWS_CA_BUNDLE` names.
+fn bundle(tools: &Tools) -> Result<Vec<Certificate>, ImageError> {
+    let set = tools.environment.get(OsStr::new("AWS_CA_BUNDLE"));
+    let Some(path) = set.filter(|path| !path.is_empty()).map(Path::new) else {
+        return Ok(Vec::new());
+    };
+    let unusable = |reason: String| ImageError::Trust {
+        path: path.display().to_string(),
+        reason,
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .map(|certificate| {
+            certificate.map(|certificate| Certificate {
+                encoding: CertificateEncoding::Der,
+                data: certificate.to_vec(),
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(error.to_string()))?;
+    match certificates.is_empty() {
+        true => Err(unusable("it holds no PEM certificate".to_owned())),
+        false => Ok(certificates),
     }
 }
 

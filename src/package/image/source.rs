@@ -127,6 +127,12 @@ impl ImageSource {
         &self.run.variables
     }
 
+    /// The names of [`Self::variables`], each with the element that holds it.
+    pub fn given(&self) -> impl Iterator<Item = (&str, Attribute)> {
+        let named = self.run.variables_at.iter();
+        named.map(|(name, at)| (name.as_str(), Attribute::element("args", *at)))
+    }
+
     /// `-e NAME`, each with the element that holds it: their values are the resource's to give.
     pub fn passed_on(&self) -> impl Iterator<Item = (&str, Attribute)> {
         let named = self.run.passed_on.iter();

@@ -18,6 +18,11 @@ pub struct Startup {
 }
 
 impl Startup {
+    /// As the manifest keeps it: the same on every machine.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
     /// Reads the configuration; `null` and absent are the same there.
     pub(crate) fn read(config: &Value) -> Self {
         let list = |name: &str| {

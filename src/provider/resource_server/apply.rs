@@ -33,6 +33,22 @@ pub(super) async fn create(
     let prepared = prepare(context, change, state).await;
     // Until a call has changed something in the account there is nothing to remember or to clean up.
     let mut prepared = prepared.inspect_err(|_| context.created_nothing())?;
+    if prepared.image_to_push.is_some() {
+        let function = spec::text(&state.function_name);
+        let free = deploy::check_free(&prepared.aws, &function, &operation(context)).await;
+        free.map_err(|error| {
+            context.created_nothing();
+            report::deploy("Could not create the server", &error)
+        })?;
+        if let Err(errors) = push(context, &mut prepared, state).await {
+            // Of a repository that is there by now, only the state tells.
+            let left = deploy::remnants(&prepared.aws, &function).await;
+            if left.is_ok_and(|left| left.is_empty()) {
+                context.created_nothing();
+            }
+            return Err(errors);
+        }
+    }
     match deploy(context, &mut prepared, state, Mode::Create).await {
         Ok(seen) => finish(context, &prepared, seen, state).await,
         Err(failed) => {
@@ -52,6 +68,7 @@ pub(super) async fn update(
 ) -> Result<(), Diagnostics> {
     let mut updated = change.planned.clone();
     let mut prepared = prepare(context, change, &mut updated).await?;
+    push(context, &mut prepared, &updated).await?;
     let seen = deploy(context, &mut prepared, &updated, Mode::Update)
         .await
         .map_err(|failed| report::deploy("Could not update the server", &failed.error))?;
@@ -99,8 +116,9 @@ pub(super) async fn delete(
 struct Prepared {
     aws: Arc<Aws>,
     source: Source,
-    /// `None` where the code does not change.
+    /// `None` where the code does not change, and while an image is still to be pushed.
     code: Option<deploy::Code>,
+    image_to_push: Option<image::Ready>,
     /// Of the code that is wanted, as Lambda reports it.
     code_sha256: String,
     /// For packages that are too large for a request.
@@ -156,12 +174,8 @@ async fn prepare(
     let packed = match source.image() {
         Some(own) => {
             server.package_type = Attr::from("Image");
-            let place = Place {
-                clients: &clients,
-                aws: &aws,
-                op: &operation(context),
-            };
-            pack_image(&place, &source, own, remembered, server).await?
+            image::repository(server)?;
+            pack_image(&clients, &source, own, remembered, server).await?
         }
         None => {
             server.package_type = Attr::from("Zip");
@@ -175,6 +189,7 @@ async fn prepare(
         aws,
         source,
         code: packed.code,
+        image_to_push: packed.image_to_push,
         code_sha256: packed.code_sha256,
         bucket,
         launcher: packed.launcher,
@@ -188,6 +203,7 @@ async fn prepare(
 /// The code, and what the function is told about it.
 struct Packed {
     code: Option<deploy::Code>,
+    image_to_push: Option<image::Ready>,
     code_sha256: String,
     launcher: Vec<String>,
     image: Option<Startup>,
@@ -232,6 +248,7 @@ async fn pack_zip(
         .collect();
     Ok(Packed {
         code,
+        image_to_push: None,
         code_sha256,
         launcher,
         image: None,
@@ -240,42 +257,29 @@ async fn pack_zip(
     })
 }
 
-/// Where an image goes.
-struct Place<'a> {
-    clients: &'a Clients,
-    aws: &'a Aws,
-    op: &'a Operation,
-}
-
-/// An image in its repository, unless it is the one that is deployed.
+/// An image that is ready to be pushed, unless it is the one that is deployed.
 async fn pack_image(
-    place: &Place<'_>,
+    clients: &Clients,
     source: &Source,
     own: &ImageSource,
     remembered: Remembered,
     server: &mut Server,
 ) -> Result<Packed, Diagnostics> {
-    let (code, code_sha256, startup) = match (&server.code_sha256, remembered.image) {
+    let (ready, code_sha256, startup) = match (&server.code_sha256, remembered.image) {
         (Attr::Known(sha256), Some(startup)) => (None, sha256.clone(), startup),
         _ => {
-            let ready = image::assemble(place.clients, source, own, server).await?;
-            // What starts nothing is refused before anything is sent.
-            image::start(own, &ready.assembled.startup, server)?;
-            let uri =
-                image::push(place.clients, place.aws, &ready, source, server, place.op).await?;
+            let ready = image::assemble(clients, source, own, server).await?;
             let hex = ready.assembled.digest.trim_start_matches("sha256:");
-            (
-                Some(deploy::Code::Image(uri)),
-                hex.to_owned(),
-                ready.assembled.startup,
-            )
+            let (hex, startup) = (hex.to_owned(), ready.assembled.startup.clone());
+            (Some(ready), hex, startup)
         }
     };
     let (argv, directory) = image::start(own, &startup, server)?;
     let mut launch = spec::launch(server, argv);
     launch.cwd = Some(directory);
     Ok(Packed {
-        code,
+        code: None,
+        image_to_push: ready,
         code_sha256,
         // All of it follows from the image and `args`.
         launcher: Vec::new(),
@@ -283,6 +287,21 @@ async fn pack_image(
         variables: image::variables(own, &server.env.known().cloned().unwrap_or_default()),
         launch,
     })
+}
+
+/// Puts an image where Lambda takes it from, if there is one to put.
+async fn push(
+    context: &Context<Clients>,
+    prepared: &mut Prepared,
+    server: &Server,
+) -> Result<(), Diagnostics> {
+    if let Some(ready) = prepared.image_to_push.take() {
+        let clients = context.require_data()?;
+        let (aws, op) = (&prepared.aws, operation(context));
+        let uri = image::push(&clients, aws, &ready, &prepared.source, server, &op).await?;
+        prepared.code = Some(deploy::Code::Image(uri));
+    }
+    Ok(())
 }
 
 /// Installs the planned lock, or resolves one where anything is to be installed.

@@ -36,6 +36,9 @@ pub(crate) struct SourceNote {
     pub(crate) source_dir: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) source_excludes: Vec<String>,
+    /// Here, because it makes a version of its own of the same image in another repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image_repository_url: Option<String>,
 }
 
 /// How the server is started, and what the configuration said.
@@ -219,6 +222,7 @@ mod tests {
                 source_dir: Some("./server".to_owned()),
                 source_excludes: vec!["tests/".to_owned()],
                 allow_scripts: Vec::new(),
+                image_repository_url: Some("127.0.0.1:1/servers".to_owned()),
             },
         }
     }

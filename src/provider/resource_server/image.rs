@@ -1,18 +1,19 @@
-//! A server that is a container image: the lock becomes an image in the function's own repository, and its start-up what the bridge
-//! is told.
+//! A server that is a container image: the lock becomes an image in a repository of ECR, and its start-up what the bridge is told.
 //!
-//! In: the planned model. Out: the image's address in ECR, and the server's command line. Refuses variables that `docker run` would
-//! take from the caller's environment and the configuration does not give.
+//! In: the planned model. Out: the image's address in ECR, and the server's command line; and from an image that is deployed the lock again.
+//! Refuses repositories that Lambda takes no images from, variables that a function cannot have, and those that `docker run` would take from
+//! the caller's environment and the configuration does not give.
 
 use std::collections::BTreeMap;
 
-use crate::deploy::{self, Aws, Operation};
+use crate::deploy::{self, Aws, Operation, RepositoryUrl};
 use crate::package::image::{self, Assembled, Credentials, Destination, ImageSource, Startup};
-use crate::package::{self, Lock, Source};
+use crate::package::{self, Attribute, Lock, Source};
 use crate::plugin::{Attr, Diagnostics};
 use crate::provider::clients::Clients;
 use crate::provider::report;
 
+use super::environment;
 use super::model::Server;
 use super::outputs;
 use super::spec;
@@ -51,7 +52,25 @@ pub(super) async fn assemble(
     Ok(Ready { lock, assembled })
 }
 
-/// Puts the image into the function's repository; what lies there is not sent again.
+/// The user's own repository, if there is one: judged as far as the function's region and name are known.
+pub(super) fn repository(server: &Server) -> Result<Option<RepositoryUrl>, Diagnostics> {
+    let Some(url) = server.image_repository_url.as_str() else {
+        return Ok(None);
+    };
+    let refused = |error| report::repository(&error);
+    let url: RepositoryUrl = url.parse().map_err(refused)?;
+    if let Some(region) = server.region.as_str() {
+        url.check_region(region).map_err(refused)?;
+    }
+    match server.function_name.as_str() {
+        Some(function) if url.name() == deploy::names::repository_name(function) => {
+            Err(report::repository_is_managed(url.name()))
+        }
+        _ => Ok(Some(url)),
+    }
+}
+
+/// Puts the image where Lambda takes it from; what lies there is not sent again.
 pub(super) async fn push(
     clients: &Clients,
     aws: &Aws,
@@ -60,26 +79,27 @@ pub(super) async fn push(
     server: &Server,
     op: &Operation,
 ) -> Result<String, Diagnostics> {
-    let tags = server.tags_all.known().cloned().unwrap_or_default();
     let function = spec::text(&server.function_name);
-    let repository = deploy::image_repo::ensure(aws, op, &function, &tags)
-        .await
-        .map_err(|error| report::deploy("Could not make the image's repository", &error))?;
-    let destination = Destination {
-        repository: repository.uri,
-        credentials: Credentials::password(
-            repository.user,
-            repository.password,
-            "ecr:GetAuthorizationToken",
-        ),
+    let brought = repository(server)?;
+    let repository = match &brought {
+        Some(url) => deploy::image_repo::brought(aws, op, url)
+            .await
+            .map_err(|error| report::deploy("Could not push the image", &error))?,
+        None => {
+            let tags = server.tags_all.known().cloned().unwrap_or_default();
+            deploy::image_repo::managed(aws, op, &function, &tags)
+                .await
+                .map_err(|error| report::deploy("Could not make the image's repository", &error))?
+        }
     };
+    let destination = destination(repository);
     let tools = clients.tools();
     let pushing = image::push(&tools, &ready.lock, &ready.assembled, &destination);
     let pushed = op
         .run(pushing, &format!("pushing the image of {function}"))
         .await
         .map_err(|error| report::deploy("Could not push the image", &error))?
-        .map_err(|error| report::packaging(&error, source))?;
+        .map_err(|error| report::pushing(&error, source, brought.is_some()))?;
     let bytes: u64 = pushed.sent.iter().map(|(_, bytes)| bytes).sum();
     tracing::info!(
         pushed.uri,
@@ -88,6 +108,47 @@ pub(super) async fn push(
         "the image is in its repository"
     );
     Ok(pushed.uri)
+}
+
+fn destination(repository: deploy::image_repo::ImageRepository) -> Destination {
+    Destination {
+        repository: repository.uri,
+        credentials: Credentials::password(
+            repository.user,
+            repository.password,
+            "ecr:GetAuthorizationToken",
+        ),
+    }
+}
+
+/// What the image of a deployed function was made of, as the image itself says.
+pub(super) async fn deployed(
+    clients: &Clients,
+    aws: &Aws,
+    server: &Server,
+    code_sha256: &str,
+) -> Result<(Lock, Startup), Diagnostics> {
+    let url = repository(server)?;
+    let function = spec::text(&server.function_name);
+    let repository = deploy::image_repo::of(aws, &function, url.as_ref())
+        .await
+        .map_err(|error| report::deploy("Could not import the server", &error))?;
+    let digest = format!("sha256:{code_sha256}");
+    let origin = image::origin(&clients.tools(), &destination(repository), &digest)
+        .await
+        .map_err(|error| report::not_ours(&function, &error.to_string()))?;
+    Ok((Lock::Image(origin.lock), origin.startup))
+}
+
+/// The working directory of the image itself is no attribute.
+pub(super) fn without_its_directory(server: &mut Server, startup: Option<&Startup>) {
+    if let Some(startup) = startup
+        && let Ok(source) = spec::source(server, &Attr::Null)
+        && let Some(own) = source.image()
+        && server.cwd.as_str() == Some(own.working_directory(startup))
+    {
+        server.cwd = Attr::Null;
+    }
 }
 
 /// The server's command line and its working directory.
@@ -116,16 +177,20 @@ pub(super) fn variables(
     all
 }
 
-/// Variables that the command line hands on and nobody gives.
-pub(super) fn not_given(image: &ImageSource, server: &Server) -> Diagnostics {
+/// Variables of the command line that no function can have, and those that it hands on and nobody gives.
+pub(super) fn variables_at_fault(image: &ImageSource, server: &Server) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
+    let reserved = |(name, _): &(&str, Attribute)| environment::reserved(name);
+    for (name, at) in image.given().chain(image.passed_on()).filter(reserved) {
+        diagnostics.append(report::reserved_variable(name, at));
+    }
     if server.env.is_unknown() || server.secrets.is_unknown() {
         return diagnostics;
     }
     let given = |attribute: &Attr<BTreeMap<String, String>>, name: &str| {
         attribute.known().is_some_and(|map| map.contains_key(name))
     };
-    for (name, at) in image.passed_on() {
+    for (name, at) in image.passed_on().filter(|variable| !reserved(variable)) {
         if !given(&server.env, name) && !given(&server.secrets, name) {
             diagnostics.append(report::variable_not_given(name, at));
         }

@@ -53,10 +53,15 @@ impl Resource for ServerResource {
             Err(SpecError::Unknown) => {}
             Err(SpecError::Package(error)) => diagnostics.append(report::package(&error)),
         }
-        if let Ok(source) = spec::source(config, &config.runtime)
-            && let Some(own) = source.image()
-        {
-            diagnostics.append(image::not_given(own, config));
+        if let Ok(source) = spec::source(config, &config.runtime) {
+            match source.image() {
+                Some(own) => diagnostics.append(image::variables_at_fault(own, config)),
+                None if config.image_repository_url.is_null() => {}
+                None => diagnostics.append(report::repository_of_no_image()),
+            }
+        }
+        if let Err(errors) = image::repository(config) {
+            diagnostics.append(errors);
         }
         if let (Some(name), true) = (config.name.as_str(), config.function_name.is_null())
             && naming::function_name(name).is_none()

@@ -55,6 +55,8 @@ crate::model! {
         pub(crate) permissions_boundary: String,
 
         pub(crate) artifact_bucket: String,
+        pub(crate) image_repository_url: String,
+
         pub(crate) verify: bool,
         pub(crate) timeouts: Timeouts,
 

@@ -11,6 +11,7 @@ use crate::provider::report;
 
 use super::ServerResource;
 use super::function_url;
+use super::image;
 use super::memory::{self, Remembered};
 use super::model::Server;
 use super::naming;
@@ -43,6 +44,7 @@ pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<
         };
     }
     bridge_is_there(planned)?;
+    image::repository(planned)?;
     files(context, planned, source.as_ref())?;
     let remembered = Remembered::read(&context.prior_private);
     lock(context, planned, source.as_ref(), &remembered).await?;
@@ -277,8 +279,7 @@ fn outputs_of_update(
         || prior.source_hash != planned.source_hash
         || remembered.code_drifted(prior)
         || empty_if_none(&prior.allow_scripts) != empty_if_none(&planned.allow_scripts)
-        || planned.runtime != prior.runtime
-        || planned.architecture != prior.architecture;
+        || differ!(prior, planned; runtime architecture image_repository_url);
     let other_role = role_changes(context, planned, prior);
     let configuration = other_role
         || differ!(prior, planned;

@@ -17,6 +17,7 @@ use crate::provider::{download, report};
 
 use super::environment::{self, Launch};
 use super::function_url;
+use super::image;
 use super::memory::Remembered;
 use super::model::{Server, Timeouts, VpcConfig};
 use super::outputs;
@@ -65,13 +66,8 @@ pub(super) async fn read(
             }
             let cwd = state.cwd.clone();
             launched(&mut state, &launch);
-            // That of the image is no attribute.
-            if let (true, Some(startup)) = (cwd.is_null(), &remembered.image)
-                && let Ok(source) = spec::source(&state, &Attr::Null)
-                && let Some(own) = source.image()
-                && launch.cwd.as_deref() == Some(own.working_directory(startup))
-            {
-                state.cwd = Attr::Null;
+            if cwd.is_null() {
+                image::without_its_directory(&mut state, remembered.image.as_ref());
             }
         }
         Err(error) => {
@@ -80,10 +76,11 @@ pub(super) async fn read(
             remembered.code_sha256 = None;
         }
     }
+    let needs_code = [DriftKind::LatestCode, DriftKind::RepositoryMissing];
     if found
         .drift
         .iter()
-        .any(|drift| drift.kind == DriftKind::LatestCode)
+        .any(|drift| needs_code.contains(&drift.kind))
     {
         remembered.code_sha256 = None;
     }
@@ -144,6 +141,7 @@ fn launched(state: &mut Server, launch: &Launch) {
         &launch.note.source_excludes,
         Vec::is_empty,
     );
+    state.image_repository_url = Attr::from(launch.note.image_repository_url.clone());
     state.cwd = Attr::from(launch.cwd.clone());
     state.process_scope = Attr::from(match launch.process_scope {
         ProcessScope::Environment => "environment",
@@ -379,7 +377,7 @@ pub(super) async fn import(
     Ok(state)
 }
 
-/// The lock and the server's own files lie in the package. With them the next plan keeps what runs.
+/// The lock and the server's own files lie in the package; an image says which one it was made of. With them the next plan keeps what runs.
 async fn recover_package(
     context: &mut Context<Clients>,
     aws: &Aws,
@@ -397,9 +395,21 @@ async fn recover_package(
     let source = spec::source(&configured, &state.runtime)
         .map_err(|error| report::not_ours(&function, &format!("{error:?}")))?;
     if source.image().is_some() {
-        // Which digest it was made of is not said by the function: the next plan resolves it.
-        state.resolved_packages = Attr::Null;
-        state.sbom_json = Attr::Null;
+        let clients = context.require_data()?;
+        let (lock, startup) = image::deployed(&clients, aws, state, &found.code_sha256).await?;
+        lock.check(&source)
+            .map_err(|error| report::not_ours(&function, &error.to_string()))?;
+        state.lock = Attr::Known(lock.to_string());
+        outputs::installed(state, &Attr::Known(lock));
+        image::without_its_directory(state, Some(&startup));
+        Remembered {
+            source: Some(source.identity()),
+            launcher: Some(Vec::new()),
+            code_sha256: Some(found.code_sha256.clone()),
+            image: Some(startup),
+            drift: Vec::new(),
+        }
+        .write(&mut context.private);
         return Ok(());
     }
     let location = deploy::code_location(

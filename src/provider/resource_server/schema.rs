@@ -2,6 +2,7 @@
 
 mod files;
 mod function_url;
+mod image;
 mod observability;
 mod secrets;
 mod tools;
@@ -47,6 +48,7 @@ pub(crate) fn schema() -> Schema {
         function_url::function_url,
         identity,
         files::artifact_bucket,
+        image::image,
         behaviour,
         outputs,
     ]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcplambda_bridge::launch::{HttpSettings, ProcessScope, ToolFilter};
 
-use crate::deploy::{self, LogFormat, Role, Tracing, Vpc};
+use crate::deploy::{self, LogFormat, Repository, Role, Tracing, Vpc};
 use crate::package::{self, ServerSpec, Source};
 use crate::plugin::Attr;
 
@@ -111,6 +111,7 @@ pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
             source_dir: noted_folder(&server.source_dir),
             source_excludes: strings(&server.source_excludes),
             allow_scripts: strings(&server.allow_scripts),
+            image_repository_url: server.image_repository_url.known().cloned(),
         },
     }
 }
@@ -199,6 +200,11 @@ pub(crate) fn wanted(
         alias: text(&server.alias),
         url: function_url::wanted(server),
         tags: server.tags_all.known().cloned().unwrap_or_default(),
+        repository: match (server.runtime.known(), server.image_repository_url.known()) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(Repository::Brought),
+            (None, None) => Some(Repository::Managed),
+        },
         code: code.code,
         artifact_bucket: code.bucket,
         code_sha256: code.sha256,

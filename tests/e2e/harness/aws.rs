@@ -26,6 +26,7 @@ pub(crate) struct Aws {
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     region: String,
+    pub(crate) ecr: aws_sdk_ecr::Client,
 }
 
 /// What a function answered.
@@ -56,6 +57,7 @@ impl Aws {
             sqs: aws_sdk_sqs::Client::new(&config),
             s3: aws_sdk_s3::Client::new(&config),
             region: region.to_owned(),
+            ecr: aws_sdk_ecr::Client::new(&config),
         }
     }
 
@@ -192,6 +194,11 @@ impl Aws {
             .expect("a list")
             .queue_urls
             .unwrap_or_default();
+        let repositories = self
+            .run(self.ecr.describe_repositories().send())
+            .expect("a list")
+            .repositories
+            .unwrap_or_default();
         let policies = self
             .run(
                 self.iam
@@ -220,6 +227,12 @@ impl Aws {
                     .into_iter()
                     .map(|url| format!("queue {}", url.rsplit('/').next().unwrap_or_default())),
             )
+            .chain(repositories.into_iter().map(|repository| {
+                format!(
+                    "repository {}",
+                    repository.repository_name.unwrap_or_default()
+                )
+            }))
             .chain(
                 policies
                     .into_iter()

@@ -1,0 +1,15 @@
+//! The attribute for container images.
+
+use crate::plugin::schema::{Attribute, Schema};
+
+pub(super) fn image(schema: Schema) -> Schema {
+    schema.attribute(
+        "image_repository_url",
+        Attribute::string().optional().description(
+            "Repository of Amazon ECR that the image of a server that `docker` starts is pushed to, in the function's region: \
+             `<account>.dkr.ecr.<region>.amazonaws.com/<name>`, as `aws_ecr_repository` has it in `repository_url`. It is neither changed nor \
+             emptied here. Not given, a repository of the server's own is made, `mcplambda/<function_name>`, which is scanned on push, keeps the \
+             newest ten images, and is removed once it is not used.",
+        ),
+    )
+}
