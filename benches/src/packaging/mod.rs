@@ -23,12 +23,13 @@ use crate::{machine, say};
 /// The first argument that leads here.
 pub(crate) const ARGUMENT: &str = "packaging";
 
-const USAGE: &str = "usage: benches packaging --ours FILE --bridge FILE --work DIR [--only PART[,PART...]] [--quick] [--docs FILE]
+const USAGE: &str = "usage: benches packaging --ours FILE --bridge FILE --work DIR [--only PART[,PART...]] [--rounds N] [--quick] [--docs FILE]
 
 parts: cold, warm, size, start, args, same   (default: all)
   --ours FILE   the program that packages as the provider does
   --work DIR    where packages and caches are made
-  --quick       fewer rounds: to see that everything runs, not for figures
+  --rounds N    so many rounds of each figure (default: 3 with cold caches, else 7)
+  --quick       one round, and fewer builds: to see that everything runs, not for figures
   --docs FILE   puts the table between the two marks in FILE";
 
 const MARKS: (&str, &str) = (
@@ -85,6 +86,7 @@ pub(crate) struct Bench {
     /// Lambda's name for its version.
     pub(crate) runtime: String,
     parts: Option<Vec<String>>,
+    rounds: Option<usize>,
     quick: bool,
     docs: Option<PathBuf>,
 }
@@ -101,6 +103,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         say(subject.name);
         measure(&bench, subject, &mut report)?;
     }
+    // One table for each figure, not for each server.
+    let mut parts: Vec<&str> = Vec::new();
+    for figure in &report.figures {
+        if !parts.contains(&figure.part) {
+            parts.push(figure.part);
+        }
+    }
+    report
+        .figures
+        .sort_by_key(|figure| parts.iter().position(|part| *part == figure.part));
     let machine = machine::packaging(&bench.python, (before, machine::load()));
     let markdown = format!("{}{}", machine.1, report.markdown());
     let results = bench.work.parent().unwrap_or(&bench.work);
@@ -114,7 +126,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 fn options(arguments: &[String]) -> Result<Bench> {
     let (mut ours, mut bridge, mut work, mut parts, mut docs) = (None, None, None, None, None);
-    let mut quick = false;
+    let (mut rounds, mut quick) = (None, false);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let mut value = || {
@@ -128,6 +140,11 @@ fn options(arguments: &[String]) -> Result<Bench> {
             "--work" => work = Some(PathBuf::from(value()?)),
             "--only" => parts = Some(value()?.split(',').map(str::to_owned).collect()),
             "--docs" => docs = Some(PathBuf::from(value()?)),
+            "--rounds" => {
+                let rounds_given = value()?;
+                let given = rounds_given.parse().map_err(|_| USAGE.to_owned())?;
+                rounds = Some(given);
+            }
             "--quick" => quick = true,
             _ => return Err(format!("unknown argument {argument}\n{USAGE}")),
         }
@@ -153,6 +170,7 @@ fn options(arguments: &[String]) -> Result<Bench> {
         python: python.into(),
         runtime: format!("python{version}"),
         parts,
+        rounds,
         quick,
         docs,
     })
@@ -165,8 +183,18 @@ impl Bench {
             .is_none_or(|parts| parts.iter().any(|name| name == part))
     }
 
-    fn rounds(&self, rounds: usize) -> usize {
-        if self.quick { 1 } else { rounds }
+    /// Rounds of a figure of which there are `usual` ones.
+    fn rounds(&self, usual: usize) -> usize {
+        if self.quick {
+            1
+        } else {
+            self.rounds.unwrap_or(usual)
+        }
+    }
+
+    /// Builds of one package, to compare their hashes.
+    fn builds(&self) -> usize {
+        if self.quick { 4 } else { same::BUILDS }
     }
 
     /// `command` with the machine's interpreter first on PATH: a shim would cost both sides a tenth of a second for each start.
@@ -190,7 +218,7 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
     let folder = bench.work.join(subject.name.replace('/', "-"));
     make_dir(&folder)?;
     let (mut ratios, mut our_times, mut peer_times) = (vec![], vec![], vec![]);
-    for round in 0..bench.rounds(5) {
+    for round in 0..bench.rounds(3) {
         // The last round's caches stay, for what follows.
         let caches = (folder.join("our-cache"), folder.join("peer-cache"));
         for cache in [&caches.0, &caches.1] {
@@ -223,18 +251,7 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
     }
     let ours = ours::package(bench, subject, &folder, Some(&lock), &[])?;
     if bench.wanted("size") {
-        let (our_size, peer_size) = (size(&ours.zip)?, size(&folder.join("peer.zip"))?);
-        report.figures.push(figure(
-            "Size of the zip, ours divided by the peer's",
-            subject,
-            (2, Some(Target::AtMost(0.8))),
-            vec![our_size / peer_size],
-            format!(
-                "peer {:.2} MB, ours {:.2} MB, the bridge in it",
-                peer_size / 1e6,
-                our_size / 1e6
-            ),
-        ));
+        sizes(bench, subject, &folder, &ours, report)?;
     }
     if bench.wanted("start") {
         start::compare(bench, subject, &folder, &ours, report)?;
@@ -259,6 +276,45 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
     }
     if bench.wanted("same") {
         same::hashes(bench, subject, &folder, &lock, report)?;
+    }
+    Ok(())
+}
+
+/// Both zips; and, for Python, what pip's default would make of it, which compiles everything to bytecode.
+fn sizes(
+    bench: &Bench,
+    subject: &Subject,
+    folder: &Path,
+    ours: &ours::Package,
+    report: &mut Report,
+) -> Result<()> {
+    let part = "Size of the zip, ours divided by the peer's";
+    let (our_size, peer_size) = (size(&ours.zip)?, size(&folder.join("peer.zip"))?);
+    let note = |peer: f64| {
+        format!(
+            "peer {:.2} MB, ours {:.2} MB, the bridge in it",
+            peer / 1e6,
+            our_size / 1e6
+        )
+    };
+    report.figures.push(figure(
+        part,
+        subject,
+        (2, Some(Target::AtMost(0.8))),
+        vec![our_size / peer_size],
+        note(peer_size),
+    ));
+    if subject.registry == Registry::PyPi {
+        let compiled = peer::compiled(bench, folder)?;
+        let mut figure = figure(
+            part,
+            subject,
+            (2, None),
+            vec![our_size / compiled],
+            note(compiled),
+        );
+        figure.what.push_str(", the peer's with bytecode");
+        report.figures.push(figure);
     }
     Ok(())
 }

@@ -76,3 +76,17 @@ pub(crate) fn package(
     output(&mut pack)?;
     Ok(begun.elapsed())
 }
+
+/// Bytes of the last package with the bytecode that `pip install` makes without `--no-compile`.
+pub(crate) fn compiled(bench: &Bench, folder: &Path) -> Result<f64> {
+    let directory = folder.join("peer");
+    let mut compile = Command::new(&bench.python);
+    compile.args(["-m", "compileall", "-q", "-j0", "."]);
+    // It fails for files that no Python of this version can read, which some packages bring; pip passes over them too.
+    let _ = compile.current_dir(&directory).output();
+    let zip = folder.join("peer-compiled.zip");
+    let mut pack = Command::new("zip");
+    pack.args(["-q", "-r", "-X"]).arg(&zip).arg(".");
+    output(pack.current_dir(&directory))?;
+    super::size(&zip)
+}

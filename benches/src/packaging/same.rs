@@ -14,7 +14,7 @@ use crate::report::{Report, Target};
 
 /// A user id that no account has.
 const STRANGER: &str = "60993";
-const BUILDS: usize = 20;
+pub(crate) const BUILDS: usize = 20;
 
 pub(crate) fn hashes(
     bench: &Bench,
@@ -26,7 +26,7 @@ pub(crate) fn hashes(
     // SAFETY: takes nothing and cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
     let first = ours::package(bench, subject, folder, Some(lock), &[])?.code_sha256;
-    let builds = bench.rounds(BUILDS).max(4);
+    let builds = bench.builds();
     let mut same = 0;
     for build in 0..builds {
         // In memory and on the disk in turn.
