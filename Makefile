@@ -8,6 +8,7 @@
 # e2e-servers   fifteen public servers from HCL to an answered tool call; e2e-servers-docs writes what was seen into docs/servers.md
 # demo     from nothing to a tool call that answers, in a local AWS
 # bench    measures the bridge beside the peer, into target/bench/results.{md,json}; bench-docs writes docs/benchmarks.md too
+# bench-images   counts what is sent to a registry when an image changes, and writes it into docs/benchmarks.md
 # bench-packaging   measures the packaging beside pip, npm and zip; bench-packaging-docs writes docs/benchmarks.md too
 # arm64-test   the representative part of the bridge's tests with the arm64 bridge, under an emulator
 # docs     regenerates docs/ from the schema
@@ -16,7 +17,7 @@
 SHELL := /bin/sh
 VENV := target/venv
 
-.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test outside e2e e2e-servers e2e-servers-docs demo bench bench-docs bench-packaging bench-packaging-docs docs venv
+.PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test outside e2e e2e-servers e2e-servers-docs demo bench bench-docs bench-images bench-packaging bench-packaging-docs docs venv
 help:
 	@sed -n '/^# [a-z0-9-]*   /s/^# //p' Makefile
 
@@ -105,6 +106,11 @@ bench-packaging: venv bridge
 	@target=$${CARGO_TARGET_DIR:-target}; PATH="$(abspath $(VENV))/bin:$$PATH" "$$target/release/benches" packaging $(BENCH) \
 	    --ours "$$target/debug/examples/package-server" --work target/bench/packaging \
 	    --bridge "$$target/bridge/$$(uname -m | sed s/aarch64/arm64/)/bridge"
+
+# What is sent to a registry: counted, not timed, so a build for tests does.
+bench-images: bridge
+	cargo build --locked --quiet --workspace --example image-bytes
+	@"$${CARGO_TARGET_DIR:-target}/debug/examples/image-bytes" --docs docs/benchmarks.md
 
 bench-packaging-docs: BENCH += --docs docs/benchmarks.md
 bench-packaging-docs: bench-packaging
