@@ -142,4 +142,7 @@ tools-for-outside:
 	@missing=; $(call needs,npm,install Node 20 or newer with npm); [ -z "$$missing" ]
 
 tools-for-images:
-	@missing=; $(call needs,docker-registry,install it (Debian and Ubuntu: apt-get install docker-registry)); [ -z "$$missing" ]
+	@missing=; $(call needs,docker-registry,install it (Debian and Ubuntu: apt-get install docker-registry)); \
+	$(call needs,qemu-aarch64-static,install it (Debian and Ubuntu: apt-get install qemu-user-static)); \
+	$(call needs,aarch64-linux-gnu-gcc,install it (Debian and Ubuntu: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross)); \
+	[ -z "$$missing" ]

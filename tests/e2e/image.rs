@@ -441,3 +441,54 @@ fn variables_that_no_function_can_have_are_told_at_their_word() {
     );
     assert!(error.line.starts_with("args"), "{:?}", error.line);
 }
+/// [`SERVER`]'s little sister, for a processor that has no shell here.
+const ARM_SERVER: &str = r##"
+#include <stdio.h>
+#include <string.h>
+static char line[65536];
+int main(void) {
+  while (fgets(line, sizeof line, stdin)) {
+    char *id = strstr(line, "\"id\":");
+    if (!id) continue;
+    id += 5;
+    int length = strcspn(id, ",}");
+    const char *result =
+      strstr(line, "\"initialize\"") ? "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"armed\",\"version\":\"1\"}}"
+      : strstr(line, "\"tools/list\"") ? "{\"tools\":[{\"name\":\"greet\",\"description\":\"Greets.\",\"inputSchema\":{\"type\":\"object\"}}]}"
+      : strstr(line, "\"tools/call\"") ? "{\"content\":[{\"type\":\"text\",\"text\":\"hello from arm64\"}],\"isError\":false}" : 0;
+    if (result) printf("{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":%s}\n", length, id, result);
+    else printf("{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}\n", length, id);
+    fflush(stdout);
+  }
+  return 0;
+}
+"##;
+
+#[test]
+fn an_image_for_arm64_runs_on_an_arm64_function() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (source, program) = (place.path().join("server.c"), place.path().join("server"));
+    std::fs::write(&source, ARM_SERVER).expect("written");
+    let compiled = Command::new("aarch64-linux-gnu-gcc")
+        .args(["-static", "-O1", "-o"])
+        .args([&program, &source])
+        .status()
+        .expect("this test needs aarch64-linux-gnu-gcc (Debian and Ubuntu: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross)");
+    assert!(compiled.success());
+    let registry = TestRegistry::start();
+    let server = std::fs::read(program).expect("compiled");
+    registry.put_image("mcp/armed", Some("1"), &TestImage::new("arm64", &server));
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let name = format!("{}/mcp/armed:1", registry.host);
+    let main = main_with(&name, "", "", "architecture = \"arm64\"");
+    let workspace = Workspace::new(&local, None, &main);
+    workspace.converge();
+    assert_eq!(
+        workspace.resource(ADDRESS)["verification"]["server_name"],
+        "armed"
+    );
+    assert_eq!(greet(&aws), "hello from arm64");
+    workspace.destroy().succeeded();
+    assert_eq!(aws.everything(), Vec::<String>::new());
+}

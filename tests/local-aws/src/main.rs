@@ -352,6 +352,7 @@ fn try_namespace(work: &Path) -> Result<(), String> {
         prefix: None,
         links: Vec::new(),
         tmp_mib: 1,
+        emulator: None,
     };
     let output = probe.join("output");
     let spec = supervise::Spec {

@@ -193,6 +193,7 @@ impl Front {
             // Programs and files of the server's command line are found as where it was typed.
             code: std::env::current_dir().map_err(text)?,
             layers: None,
+            emulator: None,
             endpoint: String::new(),
             api: Api::Own,
             reports: false,

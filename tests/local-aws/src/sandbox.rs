@@ -45,6 +45,17 @@ pub(crate) struct Root {
     pub(crate) links: Vec<(String, PathBuf)>,
     /// The size of `/tmp` in MiB.
     pub(crate) tmp_mib: u64,
+    /// What runs the programs of another processor, if they are for one.
+    pub(crate) emulator: Option<Emulator>,
+}
+
+/// QEMU's user mode for one processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Emulator {
+    /// A static program.
+    pub(crate) program: PathBuf,
+    /// ELF's number of the processor (`e_machine`).
+    pub(crate) machine: u16,
 }
 
 impl Root {
@@ -54,7 +65,13 @@ impl Root {
     ///
     /// A sentence that names the step that the kernel refused.
     pub(crate) fn build(&self) -> Result<(), String> {
-        enter_namespace().map_err(|error| format!("no mount namespace: {error}"))?;
+        // A table of binary formats of its own comes with a user namespace of its own (Linux 6.7): the machine's stays as it is.
+        let own_users = self.emulator.is_some();
+        enter_namespace(own_users).map_err(|error| format!("no mount namespace: {error}"))?;
+        if let Some(emulator) = &self.emulator {
+            let name = emulator.program.display();
+            register(emulator).map_err(|error| format!("{name} cannot be registered: {error}"))?;
+        }
         self.compose()
             .map_err(|error| format!("cannot build the root directory: {error}"))
     }
@@ -270,10 +287,28 @@ fn is_real_root() -> bool {
         .is_ok_and(|map| map.split_whitespace().nth(2) == Some("4294967295"))
 }
 
-fn enter_namespace() -> io::Result<()> {
+/// The kernel runs ELF programs of that processor with the emulator, which it opens now and finds from any root directory
+/// (Documentation/admin-guide/binfmt-misc.rst).
+fn register(emulator: &Emulator) -> io::Result<()> {
+    let table = Path::new("/proc/sys/fs/binfmt_misc");
+    mount(Some("binfmt_misc"), table, Some("binfmt_misc"), 0, "")?;
+    let [low, high] = emulator.machine.to_le_bytes();
+    // 64 bits, little-endian; programs and shared ones, for any system.
+    let magic = format!(
+        r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x{low:02x}\x{high:02x}"
+    );
+    let mask = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
+    let line = format!(
+        ":foreign:M::{magic}:{mask}:{}:F",
+        emulator.program.display()
+    );
+    std::fs::write(table.join("register"), line)
+}
+
+fn enter_namespace(own_users: bool) -> io::Result<()> {
     // SAFETY: these calls take numbers.
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
-    if user == 0 {
+    if user == 0 && !own_users {
         // SAFETY: as above.
         return check(unsafe { libc::unshare(libc::CLONE_NEWNS) });
     }

@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) code: PathBuf,
     /// What its layers bring, unpacked over one another.
     pub(crate) layers: Option<PathBuf>,
+    /// For images of another processor than the machine's.
+    pub(crate) emulator: Option<sandbox::Emulator>,
     /// local-aws's own address, for functions that call AWS; empty when there is none.
     pub(crate) endpoint: String,
     pub(crate) api: Api,
@@ -137,6 +139,7 @@ fn root(
         prefix,
         links,
         tmp_mib: setup.tmp_mib,
+        emulator: setup.emulator.clone(),
     }))
 }
 

@@ -141,8 +141,10 @@ impl Environment {
             .tempdir_in(work)
             .map_err(text)?;
         let at = directory.path();
-        let owner = matches!(isolation, Isolation::Namespace { user: Some(_) })
-            .then_some(sandbox::FUNCTION_USER);
+        // Under an emulator there is one user alone, local-aws's own.
+        let other_user =
+            matches!(isolation, Isolation::Namespace { user: Some(_) }) && setup.emulator.is_none();
+        let owner = other_user.then_some(sandbox::FUNCTION_USER);
         let log_stream = format!(
             "{}/[{}]{}",
             ids::log_stream_date(SystemTime::now()),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Isolation;
 use crate::registry::Start;
+use crate::sandbox::Emulator;
 
 /// The Python runtimes that Lambda offers (Developer Guide, "Lambda runtimes").
 const PYTHON: [&str; 5] = ["3.10", "3.11", "3.12", "3.13", "3.14"];
@@ -125,6 +126,29 @@ impl Runtimes {
         );
         Value::Object(runtimes)
     }
+}
+
+/// What runs the programs of Lambda's `architecture` on this machine; `None` where it runs them itself.
+///
+/// # Errors
+///
+/// A sentence that says how to get it.
+pub(crate) fn emulator(architecture: &str) -> Result<Option<Emulator>, String> {
+    // ELF's numbers: EM_AARCH64 and EM_X86_64.
+    let (own, program, machine) = match architecture {
+        "arm64" => ("aarch64", "qemu-aarch64-static", 183),
+        _ => ("x86_64", "qemu-x86_64-static", 62),
+    };
+    if std::env::consts::ARCH == own {
+        return Ok(None);
+    }
+    let found = on_path(program).next();
+    let program = found.ok_or_else(|| {
+        format!(
+            "images for {architecture} run here only with {program} on PATH (Debian and Ubuntu: apt-get install qemu-user-static)"
+        )
+    })?;
+    Ok(Some(Emulator { program, machine }))
 }
 
 /// A program that may be an interpreter.

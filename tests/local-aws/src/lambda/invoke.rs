@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::book::{FunctionKey, State, Version, version_key};
 use super::{Incoming, Lambda, Stop, lock, qualifier, role};
 use crate::functions::environment::{Event, Outcome};
-use crate::functions::runtimes::Runtime;
+use crate::functions::runtimes::{self, Runtime};
 use crate::functions::{Api, Handled, Setup, VersionKey};
 use crate::reply::{self, AwsError, Reply, with_header};
 use crate::{call, ids};
@@ -189,6 +189,15 @@ impl Lambda {
             (Some(registry), true) => Some(registry.unpack(&code.hex).map_err(cannot)?),
             _ => None,
         };
+        let emulator = match &image {
+            Some(_) => {
+                let named = configuration
+                    .get("Architectures")
+                    .and_then(|list| list[0].as_str());
+                runtimes::emulator(named.unwrap_or("x86_64")).map_err(cannot)?
+            }
+            None => None,
+        };
         let code = match &image {
             Some(image) => image.root.clone(),
             None => self.codes.unpacked(code).map_err(cannot)?,
@@ -235,6 +244,7 @@ impl Lambda {
                 .to_owned(),
             code,
             layers,
+            emulator,
             endpoint: self.endpoint.clone(),
             api,
             reports: true,
