@@ -101,7 +101,7 @@ bench-docs: bench
 
 # The packaging is the one that the tests are built with: its dependencies are compiled already.
 bench-packaging: venv bridge
-	cargo build --locked --quiet --example package-server
+	cargo build --locked --quiet --workspace --example package-server
 	cargo build --locked --quiet --release --package benches
 	@target=$${CARGO_TARGET_DIR:-target}; PATH="$(abspath $(VENV))/bin:$$PATH" "$$target/release/benches" packaging $(BENCH) \
 	    --ours "$$target/debug/examples/package-server" --work target/bench/packaging \
