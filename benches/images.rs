@@ -18,6 +18,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use mcplambda::package::image::{
     Assembled, Credentials, Destination, ImageSource, build_around, digest, push, resolve,
@@ -55,6 +56,8 @@ async fn measure() -> String {
         npm_path: None,
         cache_dir: None,
         environment: BTreeMap::new(),
+        minimum_age: None,
+        now: SystemTime::now(),
     };
     let shipped = bridge::binary(Architecture::X86_64).expect("a bridge: run `make bridge` first");
     let mut changed = shipped.to_vec();

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use mcplambda::package::{self, Architecture, Lock, ServerSpec, Tools};
 use serde::Deserialize;
@@ -52,6 +52,8 @@ async fn package_one(job: Job) -> Result<(), Box<dyn Error>> {
         npm_path: None,
         cache_dir: Some(job.cache_dir),
         environment: std::env::vars_os().collect(),
+        minimum_age: None,
+        now: SystemTime::now(),
     };
     let source = package::open(package::plan_source(&spec)?).await?;
     let begun = Instant::now();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::image::ImageError;
 use super::tools::Tool;
-use super::{Architecture, Source};
+use super::{Architecture, MinimumAge, Source};
 
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +158,37 @@ pub enum PackageError {
         needed_by: String,
         wanted: String,
         newest: String,
+    },
+
+    /// What would be chosen was published too recently.
+    #[error(
+        "`{package}`{needed_by} was published {age} ago, and `minimum_package_age` is {minimum}. Ask for an older release, or lower \
+         `minimum_package_age`"
+    )]
+    TooFresh {
+        /// Name and version: `mcp 1.2.3`.
+        package: String,
+        needed_by: String,
+        age: String,
+        minimum: MinimumAge,
+    },
+
+    /// Releases that are old enough satisfy not all that is asked for.
+    #[error(
+        "no set of releases is as old as `minimum_package_age` ({minimum}) asks for. Without it these would be chosen, too: {fresh}. Ask for older \
+         releases, or lower `minimum_package_age`"
+    )]
+    NoneOldEnough { fresh: String, minimum: MinimumAge },
+
+    /// The index does not say when releases were published.
+    #[error(
+        "the {index} does not say when `{package}` was published, so `minimum_package_age` ({minimum}) cannot be kept. Use an index that gives the \
+         time of upload, or remove `minimum_package_age`"
+    )]
+    NoUploadTime {
+        index: &'static str,
+        package: String,
+        minimum: MinimumAge,
     },
 
     /// The npm registry did not answer.
@@ -383,6 +414,9 @@ impl PackageError {
             | Self::WeakHash { .. }
             | Self::PackageNotFound { .. }
             | Self::VersionNotFound { .. }
+            | Self::TooFresh { .. }
+            | Self::NoneOldEnough { .. }
+            | Self::NoUploadTime { .. }
             | Self::Conflict { .. } => ErrorKind::Unresolvable,
             Self::NoWheel { .. }
             | Self::WrongArchitecture { .. }
@@ -397,6 +431,10 @@ impl PackageError {
 
     /// [`Self::attribute`], and when the error is about a package that `source` names, the very element that names it.
     pub fn locate(&self, source: &Source) -> Option<Attribute> {
+        if let Self::TooFresh { package, .. } = self {
+            let name = package.split(' ').next().unwrap_or(package);
+            return source.names(name).or_else(|| self.attribute());
+        }
         let (Self::PackageNotFound { package, .. }
         | Self::NotInRegistry { package }
         | Self::VersionNotFound { package, .. }
@@ -423,6 +461,9 @@ impl PackageError {
             Self::InvalidLock { .. } | Self::HashMismatch { .. } => Some(Attribute::whole("lock")),
             Self::ScriptFailed { .. } => Some(Attribute::whole("allow_scripts")),
             Self::RuntimeTooOld { .. } => Some(Attribute::whole("runtime")),
+            Self::TooFresh { .. } | Self::NoneOldEnough { .. } | Self::NoUploadTime { .. } => {
+                Some(Attribute::whole("minimum_package_age"))
+            }
             Self::NoEntryPoint { .. }
             | Self::PackageNotFound { .. }
             | Self::NotInRegistry { .. }

@@ -6,8 +6,8 @@
 //!
 //! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `managed`, `requirements`) ->
 //! `lock` (`resolve`, `wheel`) -> `finished`, if it was made before (`cache`), or else `python_packages` -> `uvx` (`entry_point`) or
-//! `custom` -> `stage` (`elf`) -> `assemble` -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints. `npx` is
-//! the same for npm packages.
+//! `custom` -> `stage` (`elf`) -> `assemble` -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints, `uv_age`
+//! keeps it from fresh releases (`release_age`). `npx` is the same for npm packages.
 
 mod architecture;
 mod assemble;
@@ -31,6 +31,7 @@ mod program;
 mod python_index;
 mod python_lock;
 mod python_packages;
+mod release_age;
 mod requirement;
 mod requirements;
 mod resolve;
@@ -41,6 +42,7 @@ mod stage;
 mod stand_in;
 mod tools;
 mod uv;
+mod uv_age;
 mod uv_lock;
 mod uv_report;
 mod uvx;
@@ -59,6 +61,7 @@ pub use lock::Lock;
 pub use notice::Notice;
 pub use npx::npmrc::NpmSettings;
 pub use python_index::{PythonIndex, PythonIndexes};
+pub use release_age::MinimumAge;
 pub use source::{ServerSpec, Source, plan_source};
 pub use tools::{Tool, Tools};
 
@@ -88,7 +91,7 @@ pub struct Artifact {
     sizes: BTreeMap<String, u64>,
 }
 
-/// The newest versions that satisfy `source` for Lambda's platform, each with the hash of the wheel that fits it.
+/// The newest versions that satisfy `source` for Lambda's platform and are old enough, each with the hash of the wheel that fits it.
 ///
 /// Safe to drop at any moment: the running `uv` is killed and its files are removed.
 ///

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
@@ -12,12 +13,12 @@ use super::error::Attribute;
 use super::python_lock::{Pin, PythonLock};
 use super::python_packages::PythonPackages;
 use super::requirement::normalise;
-use super::requirements;
 use super::runtime::PythonRuntime;
 use super::tools::Tool;
 use super::uv::{self, Complaint, Failure, Step};
+use super::uv_age::Limit;
 use super::uv_report::{Finding, Report, name_of};
-use super::{Architecture, PackageError, Tools, wheel};
+use super::{Architecture, ErrorKind, PackageError, Tools, release_age, requirements, wheel};
 
 /// See [`super::resolve`].
 pub(crate) async fn resolve(
@@ -88,7 +89,6 @@ async fn resolve_named(
         .iter()
         .map(|requirement| format!("{}\n", requirement.text))
         .collect();
-    options.extend(packages.resolver_options.iter().cloned());
     if !stays_offline(tools, packages) {
         for latest in packages
             .requirements
@@ -98,20 +98,36 @@ async fn resolve_named(
             options.push(format!("--refresh-package={}", latest.name));
         }
     }
-    match compile(
-        tools,
-        packages,
+    let limit = Limit::of(tools, packages).await?;
+    let (platform, python) = (
         packages.python.platform(packages.architecture),
         packages.python,
-        &options,
-        &input,
-    )
-    .await
+    );
+    let chosen = [options.as_slice(), &limit.resolver_options].concat();
+    let complaint = match compile(tools, packages, platform.clone(), python, &chosen, &input).await
     {
-        Ok(text) => read_lock(&text, packages),
-        Err(Failure::Unusable(error)) => Err(error),
-        Err(Failure::Complaint(complaint)) => Err(explain(tools, packages, complaint).await),
+        Ok(text) => {
+            let found = read_lock(&text, packages)?;
+            limit.check(&found, tools.now)?;
+            return Ok(found.lock());
+        }
+        Err(Failure::Unusable(error)) => return Err(error),
+        Err(Failure::Complaint(complaint)) => complaint,
+    };
+    if let Some(error) = limit.blamed(&complaint) {
+        return Err(error);
     }
+    let error = explain(tools, packages, &limit, complaint).await;
+    if limit.is_none() || error.kind() != ErrorKind::Unresolvable {
+        return Err(error);
+    }
+    // Would it do without the limit?
+    let chosen = [options.as_slice(), &packages.resolver_options].concat();
+    let Ok(text) = compile(tools, packages, platform, python, &chosen, &input).await else {
+        return Err(error);
+    };
+    let found = read_lock(&text, packages)?;
+    Err(limit.explain(&found, error, tools.now))
 }
 
 /// One run of `uv pip compile`; `options` besides the index's.
@@ -175,7 +191,9 @@ struct Package {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Wheel {
+    upload_time: Option<toml::value::Datetime>,
     name: Option<String>,
     url: Option<String>,
     path: Option<String>,
@@ -196,7 +214,25 @@ impl Wheel {
     }
 }
 
-fn read_lock(text: &str, packages: &PythonPackages) -> Result<PythonLock, PackageError> {
+/// What `uv` chose.
+pub(crate) struct Found {
+    pins: BTreeMap<String, Pin>,
+    /// When the wheel of each was published, where the index says it.
+    pub(crate) published: BTreeMap<String, Option<SystemTime>>,
+}
+
+impl Found {
+    fn lock(self) -> PythonLock {
+        PythonLock::new(self.pins)
+    }
+
+    /// The version of a package, by its normalised name.
+    pub(crate) fn version(&self, name: &str) -> Option<&str> {
+        self.pins.get(name).map(|pin| pin.version.as_str())
+    }
+}
+
+fn read_lock(text: &str, packages: &PythonPackages) -> Result<Found, PackageError> {
     let unreadable = |output: String| PackageError::ToolFailed {
         tool: Tool::Uv,
         action: "resolve the packages",
@@ -204,7 +240,7 @@ fn read_lock(text: &str, packages: &PythonPackages) -> Result<PythonLock, Packag
     };
     let pylock: PyLock = toml::from_str(text)
         .map_err(|error| unreadable(format!("its lock cannot be read: {error}")))?;
-    let mut pins = BTreeMap::new();
+    let (mut pins, mut published) = (BTreeMap::new(), BTreeMap::new());
     for package in pylock.packages {
         let version = package.version.clone();
         let version = version.ok_or_else(|| {
@@ -256,6 +292,9 @@ fn read_lock(text: &str, packages: &PythonPackages) -> Result<PythonLock, Packag
                 package.name
             ))
         })?;
+        let uploaded = chosen.upload_time.as_ref().map(ToString::to_string);
+        let uploaded = uploaded.and_then(|time| release_age::from_rfc3339(&time));
+        published.insert(normalise(&package.name), uploaded);
         pins.insert(
             normalise(&package.name),
             Pin {
@@ -270,11 +309,16 @@ fn read_lock(text: &str, packages: &PythonPackages) -> Result<PythonLock, Packag
             packages.target()
         )));
     }
-    Ok(PythonLock::new(pins))
+    Ok(Found { pins, published })
 }
 
 /// Turns a complaint into an error, asking the index once more where that tells the user what would work.
-async fn explain(tools: &Tools, packages: &PythonPackages, complaint: Complaint) -> PackageError {
+async fn explain(
+    tools: &Tools,
+    packages: &PythonPackages,
+    limit: &Limit,
+    complaint: Complaint,
+) -> PackageError {
     let report = Report::read(&complaint.0);
     if let Some(error) = unusable(tools, packages, &report) {
         return error;
@@ -286,7 +330,7 @@ async fn explain(tools: &Tools, packages: &PythonPackages, complaint: Complaint)
             needed_by,
             wanted,
         } => {
-            let newest = newest(tools, packages, &package).await;
+            let newest = newest(tools, packages, limit, &package).await;
             PackageError::VersionNotFound {
                 package,
                 needed_by,
@@ -351,9 +395,9 @@ pub(crate) fn unusable(
 }
 
 /// `; the newest that runs on … is 1.2` or nothing.
-async fn newest(tools: &Tools, packages: &PythonPackages, package: &str) -> String {
+async fn newest(tools: &Tools, packages: &PythonPackages, limit: &Limit, package: &str) -> String {
     let platform = packages.python.platform(packages.architecture);
-    let options = ["--no-deps".to_owned()];
+    let options = [&["--no-deps".to_owned()], limit.options.as_slice()].concat();
     let Ok(text) = compile(
         tools,
         packages,
@@ -366,13 +410,16 @@ async fn newest(tools: &Tools, packages: &PythonPackages, package: &str) -> Stri
     else {
         return String::new();
     };
-    match read_lock(&text, packages).map(|lock| lock.versions().remove(&normalise(package))) {
-        Ok(Some(version)) => format!(
+    let found = read_lock(&text, packages).ok();
+    let version = found
+        .as_ref()
+        .and_then(|found| found.version(&normalise(package)));
+    version.map_or_else(String::new, |version| {
+        format!(
             "; the newest that runs on {} is {version}",
             packages.target()
-        ),
-        _ => String::new(),
-    }
+        )
+    })
 }
 
 /// Where `package` would have a wheel, and what to do about it.

@@ -173,6 +173,25 @@ impl Source {
         }
     }
 
+    /// Whether `minimum_package_age` means something for it.
+    ///
+    /// # Errors
+    ///
+    /// [`PackageError::Invalid`] for images.
+    pub fn takes_minimum_age(&self) -> Result<(), PackageError> {
+        match self {
+            Self::Image(source) => Err(PackageError::Invalid {
+                attribute: Attribute::whole("minimum_package_age"),
+                reason: format!(
+                    "the packages in the image `{}` were chosen when it was built, and none is chosen here; remove it, and name a digest of the \
+                     image if it is to stay the same",
+                    source.name
+                ),
+            }),
+            Self::Uvx(_) | Self::Npx(_) | Self::Custom(_) => Ok(()),
+        }
+    }
+
     /// The container image, if it is one.
     pub fn image(&self) -> Option<&ImageSource> {
         match self {

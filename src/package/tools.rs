@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::PackageError;
+use super::{MinimumAge, PackageError};
 
 /// What packaging works with: the tools, their cache, and the environment that they see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct Tools {
     /// The environment that the tools are started with (index settings, proxies, credentials), less what would make the
     /// result depend on the machine.
     pub environment: BTreeMap<OsString, OsString>,
+    /// How old a release must be to be chosen. What a lock pins is not chosen any more.
+    pub minimum_age: Option<MinimumAge>,
+    /// The time from which that counts.
+    pub now: SystemTime,
 }
 
 impl Tools {

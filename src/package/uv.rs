@@ -24,11 +24,13 @@ const NOT_INSPECTED: &str = "Failed to inspect Python interpreter";
 const PYTHON: &str = "3.13";
 
 /// Variables that would make the outcome depend on the machine, for every step.
-const NEVER_PASSED: [&str; 22] = [
+const NEVER_PASSED: [&str; 24] = [
     "UV_BREAK_SYSTEM_PACKAGES",
     "UV_COMPILE_BYTECODE",
     "UV_CUSTOM_COMPILE_COMMAND",
+    "UV_FROZEN",
     "UV_LINK_MODE",
+    "UV_LOCKED",
     "UV_NO_BINARY",
     "UV_NO_BINARY_PACKAGE",
     "UV_NO_BUILD",

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
@@ -33,7 +33,7 @@ use super::http_client::{
 use super::tool_files;
 use crate::deploy::Aws;
 use crate::package::fetched_tools::{self, Pins};
-use crate::package::{PackageError, Source, Tools};
+use crate::package::{MinimumAge, PackageError, Source, Tools};
 
 /// Attempts the SDK makes when neither environment nor profile says otherwise.
 const SDK_DEFAULT_ATTEMPTS: u32 = 3;
@@ -157,12 +157,20 @@ impl Clients {
         self.config.artifact_bucket.as_deref()
     }
 
-    /// What `source` is resolved and installed with: as configured, on PATH, or fetched.
+    /// What `source` is resolved and installed with: as configured, on PATH, or fetched. Releases are chosen that are at least
+    /// `minimum_age` old.
     ///
     /// # Errors
     /// [`PackageError`] about a tool that is missing and cannot be fetched.
-    pub async fn tools_for(&self, source: &Source) -> Result<Tools, PackageError> {
-        let tools = self.tools();
+    pub async fn tools_for(
+        &self,
+        source: &Source,
+        minimum_age: Option<MinimumAge>,
+    ) -> Result<Tools, PackageError> {
+        let tools = Tools {
+            minimum_age,
+            ..self.tools()
+        };
         let Some(tool) = source.tool() else {
             return Ok(tools);
         };
@@ -186,6 +194,8 @@ impl Clients {
             npm_path: absolute(&self.config.npm_path),
             cache_dir: absolute(&self.config.cache_dir),
             environment: std::env::vars_os().collect(),
+            minimum_age: None,
+            now: SystemTime::now(),
         }
     }
 

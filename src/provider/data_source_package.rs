@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::package::{self, Architecture, Lock, ServerSpec};
+use crate::package::{self, Architecture, Lock, MinimumAge, ServerSpec};
 use crate::plugin::schema::{Attribute, Schema};
 use crate::plugin::{Attr, DataSource, DataSourceContext, Diagnostics, ValueType, validators};
 
@@ -15,6 +15,7 @@ crate::model! {
         pub(crate) command: String,
         pub(crate) args: Vec<String>,
         pub(crate) packages: Vec<String>,
+        pub(crate) minimum_package_age: f64,
         pub(crate) source_dir: String,
         pub(crate) source_excludes: Vec<String>,
         pub(crate) runtime: String,
@@ -47,6 +48,13 @@ impl DataSource for PackageDataSource {
             .attribute("command", Attribute::string().required().description("As `command` of `mcplambda_server`."))
             .attribute("args", strings().description("As `args` of `mcplambda_server`."))
             .attribute("packages", strings().description("As `packages` of `mcplambda_server`."))
+            .attribute(
+                "minimum_package_age",
+                Attribute::number()
+                    .optional()
+                    .validate(validators::at_least(0))
+                    .description("As `minimum_package_age` of `mcplambda_server`."),
+            )
             .attribute("source_dir", Attribute::string().optional().description("As `source_dir` of `mcplambda_server`."))
             .attribute("source_excludes", strings().description("As `source_excludes` of `mcplambda_server`."))
             .attribute(
@@ -114,9 +122,16 @@ impl DataSource for PackageDataSource {
         let source = package::open(source)
             .await
             .map_err(|error| report::package(&error))?;
+        let days = state.minimum_package_age.known().copied();
+        let minimum_age = days.and_then(MinimumAge::days);
+        if minimum_age.is_some() {
+            source
+                .takes_minimum_age()
+                .map_err(|error| report::package(&error))?;
+        }
         let clients = context.require_data()?;
         let tools = clients
-            .tools_for(&source)
+            .tools_for(&source, minimum_age)
             .await
             .map_err(|error| report::packaging(&error, &source))?;
         let lock = match source.is_locked() {

@@ -40,6 +40,7 @@ mod npx_build;
 mod npx_resolve;
 mod npx_source;
 mod npx_support;
+mod package_age;
 mod package_bridge;
 mod package_build;
 mod package_fetched;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use mcplambda::package::{
     Artifact, Lock, PackageError, ServerSpec, Source, Tools, build_around, plan_source, resolve,
@@ -42,6 +43,8 @@ pub(crate) fn tools(registry: &Registry, home: &Path) -> Tools {
         npm_path: Some(npm()),
         cache_dir: Some(home.join("cache")),
         environment,
+        minimum_age: None,
+        now: SystemTime::now(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -41,6 +42,8 @@ fn bare(home: &Path, variables: &[(&str, &str)]) -> Tools {
         npm_path: None,
         cache_dir: Some(home.join("cache")),
         environment,
+        minimum_age: None,
+        now: SystemTime::now(),
     }
 }
 

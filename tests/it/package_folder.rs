@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 
 use mcplambda::package::{
     Architecture, Artifact, Attribute, ErrorKind, PackageError, ServerSpec, Source, Tools,
@@ -55,6 +56,8 @@ fn no_tools() -> Tools {
         npm_path: None,
         cache_dir: None,
         environment: BTreeMap::new(),
+        minimum_age: None,
+        now: SystemTime::now(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use mcplambda::package::{Tools, build_around, resolve};
 use serde_json::{Value, json};
@@ -57,6 +58,8 @@ fn tools() -> Tools {
         npm_path: None,
         cache_dir: None,
         environment,
+        minimum_age: None,
+        now: SystemTime::now(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::SystemTime;
 
 use mcplambda::package::{Architecture, ServerSpec, Source, Tools, plan_source};
 use sha2::{Digest, Sha256};
@@ -61,6 +62,8 @@ pub(crate) fn tools(index: &str, home: &Path) -> Tools {
         npm_path: None,
         cache_dir: Some(home.join("cache")),
         environment,
+        minimum_age: None,
+        now: SystemTime::now(),
     }
 }
 
@@ -201,10 +204,27 @@ impl Wheel {
     }
 }
 
+/// A file, and what an index says of it besides its hash.
+#[derive(Default)]
+struct File {
+    bytes: Vec<u8>,
+    /// RFC 3339.
+    uploaded: Option<String>,
+    /// Why nobody should use it.
+    yanked: Option<String>,
+}
+
+impl File {
+    fn hash(&self) -> String {
+        let digest = Sha256::digest(&self.bytes);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 #[derive(Default)]
 struct Shelves {
-    /// Normalised project name to file name to bytes.
-    projects: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    /// Normalised project name to file name to file.
+    projects: BTreeMap<String, BTreeMap<String, File>>,
     /// Answered to every request when set.
     status: Option<&'static str>,
     /// How many requests are still answered with 503.
@@ -213,7 +233,7 @@ struct Shelves {
     authorization: Option<String>,
 }
 
-/// A package index (PEP 503, hashes in the links) on loopback. Gone when dropped.
+/// A package index (PEP 503, hashes in the links; PEP 691 and 700 for projects of which it says more) on loopback. Gone when dropped.
 pub(crate) struct Index {
     shelves: Arc<Mutex<Shelves>>,
     address: std::net::SocketAddr,
@@ -257,7 +277,35 @@ impl Index {
             .projects
             .entry(project.to_owned())
             .or_default()
-            .insert(file_name.to_owned(), bytes);
+            .insert(
+                file_name.to_owned(),
+                File {
+                    bytes,
+                    ..File::default()
+                },
+            );
+    }
+
+    /// Puts a wheel on the shelf that was uploaded then; returns its SHA-256.
+    pub(crate) fn release_at(&self, wheel: &Wheel, uploaded: &str) -> String {
+        let hash = self.release(wheel);
+        self.tell(wheel, |file| file.uploaded = Some(uploaded.to_owned()));
+        hash
+    }
+
+    /// Says that nobody should use a wheel, and why.
+    pub(crate) fn yank(&self, wheel: &Wheel, reason: &str) {
+        self.tell(wheel, |file| file.yanked = Some(reason.to_owned()));
+    }
+
+    fn tell(&self, wheel: &Wheel, change: impl FnOnce(&mut File)) {
+        let mut shelves = self
+            .shelves
+            .lock()
+            .expect("no test panics while it holds the shelves");
+        let files = shelves.projects.get_mut(&wheel.name);
+        let file = files.and_then(|files| files.get_mut(&wheel.file_name()));
+        change(file.expect("a known file"));
     }
 
     /// Takes a file from the shelf.
@@ -383,13 +431,17 @@ fn answer(
             let Some(files) = shelves.projects.get(*project) else {
                 return NOT_FOUND;
             };
+            if files
+                .values()
+                .any(|file| file.uploaded.is_some() || file.yanked.is_some())
+            {
+                let kind = "application/vnd.pypi.simple.v1+json";
+                return ("200 OK", kind, described(project, files).into_bytes());
+            }
             let links: String = files
                 .iter()
-                .map(|(name, bytes)| {
-                    let hash: String = Sha256::digest(bytes)
-                        .iter()
-                        .map(|byte| format!("{byte:02x}"))
-                        .collect();
+                .map(|(name, file)| {
+                    let hash = file.hash();
                     format!("<a href=\"/files/{project}/{name}#sha256={hash}\">{name}</a>\n")
                 })
                 .collect();
@@ -404,11 +456,35 @@ fn answer(
             .get(*project)
             .and_then(|files| files.get(*name))
         {
-            Some(bytes) => ("200 OK", "application/octet-stream", bytes.clone()),
+            Some(file) => ("200 OK", "application/octet-stream", file.bytes.clone()),
             None => NOT_FOUND,
         },
         _ => NOT_FOUND,
     }
+}
+
+/// A project in JSON, in which an index can say when files were uploaded.
+fn described(project: &str, files: &BTreeMap<String, File>) -> String {
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, file)| {
+            let mut described = serde_json::json!({
+                "filename": name, "url": format!("/files/{project}/{name}"), "size": file.bytes.len(),
+                "hashes": {"sha256": file.hash()},
+            });
+            if let Some(uploaded) = &file.uploaded {
+                described["upload-time"] = uploaded.as_str().into();
+            }
+            if let Some(reason) = &file.yanked {
+                described["yanked"] = reason.as_str().into();
+            }
+            described
+        })
+        .collect();
+    serde_json::json!({
+        "meta": {"api-version": "1.1"}, "name": project, "files": files,
+    })
+    .to_string()
 }
 
 /// Names, modes and contents of a zip, in the order in which they stand in it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use mcplambda::package::{
     Architecture, ErrorKind, PackageError, ServerSpec, Tools, bridge, build, plan_source, resolve,
@@ -18,6 +19,8 @@ fn machine(path: &[&Path], uv_path: Option<&Path>) -> Tools {
         npm_path: None,
         cache_dir: None,
         environment: BTreeMap::from([("PATH".into(), path)]),
+        minimum_age: None,
+        now: SystemTime::now(),
     }
 }
 

@@ -109,6 +109,8 @@ struct Release {
     manifest: Value,
     integrity: String,
     tarball: Vec<u8>,
+    /// RFC 3339.
+    published: Option<String>,
 }
 
 #[derive(Default)]
@@ -165,11 +167,20 @@ impl Registry {
                 manifest: package.manifest(),
                 integrity: integrity(&tarball),
                 tarball,
+                published: None,
             };
             let versions = shelves.packages.entry(package.name.clone()).or_default();
             versions.insert(package.version.clone(), release);
             let tags = shelves.tags.entry(package.name.clone()).or_default();
             tags.insert("latest".to_owned(), package.version.clone());
+        });
+    }
+
+    /// Puts one more version up, as `latest`, that was published then.
+    pub(crate) fn release_at(&self, package: &Package, published: &str) {
+        self.release(package);
+        self.release_of(package, |release| {
+            release.published = Some(published.to_owned())
         });
     }
 
@@ -312,7 +323,14 @@ fn answer(
             (version.clone(), manifest)
         })
         .collect();
-    let packument =
+    let mut packument =
         json!({"name": path, "dist-tags": shelves.tags.get(path), "versions": versions});
+    let times: Map<String, Value> = releases
+        .iter()
+        .filter_map(|(version, release)| Some((version.clone(), release.published.clone()?.into())))
+        .collect();
+    if !times.is_empty() {
+        packument["time"] = times.into();
+    }
     (200, packument.to_string().into_bytes())
 }

@@ -83,7 +83,7 @@ async fn fill(
     ]
     .map(str::to_owned);
     match npm::run(tools, packages, directory, &arguments, &options).await {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(npm::Failure::Unusable(error)) => Err(error),
         Err(npm::Failure::Complaint(complaint)) => Err(PackageError::ScriptFailed {
             output: report::indented(&complaint.text),

@@ -1,9 +1,10 @@
 //! A server published as an npm package: its command line in, a lock and a package out.
 //!
-//! The path, as the file names read: `command` (`spec`, `runtime`, `packages`) -> `resolve` (`tree`, `entry`, `lock`) -> `install` -> `stage`
+//! The path, as the file names read: `command` (`spec`, `runtime`, `packages`) -> `resolve` (`age`, `tree`, `entry`, `lock`) -> `install` -> `stage`
 //! (`prune`, `native`) -> `bin`. `npm` runs the tool, `report` reads its complaints. A folder with a package.json begins at `project`
 //! instead, whose lock file is what `resolve` would find out.
 
+mod age;
 mod bin;
 mod command;
 mod entry;

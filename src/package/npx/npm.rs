@@ -61,14 +61,14 @@ pub(crate) enum Failure {
     Unusable(PackageError),
 }
 
-/// Runs `npm` in `project`, with `arguments` and `options` after the settings; the later wins.
+/// Runs `npm` in `project`, with `arguments` and `options` after the settings; the later wins. Returns its standard output.
 pub(crate) async fn run(
     tools: &Tools,
     npm: &NpmPackages,
     project: &Path,
     arguments: &[&str],
     options: &[String],
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let path = tools.npm().map_err(Failure::Unusable)?;
     let mut command = match is_script(&path) {
         true => {
@@ -104,7 +104,7 @@ pub(crate) async fn run(
         .await
         .map_err(Failure::Unusable)?;
     if ended.status.success() {
-        return Ok(());
+        return Ok(ended.output);
     }
     Err(Failure::Complaint(complaint(
         &ended.output,

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::age::Limit;
 use super::lock::NpmLock;
 use super::tree::{PROJECT, PackageLock};
 use super::{NpxSource, bin, npm, report};
@@ -14,16 +15,19 @@ pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock
     let work = npm::directory(tools)?;
     let project = work.path();
     npm::write_project(&source.npm, project, &package_json(source), None).await?;
-    let options: Vec<String> = source.command.resolver_options.clone();
-    npm::run(
+    let limit = Limit::of(tools, source, project).await?;
+    let resolved = npm::run(
         tools,
         &source.npm,
         project,
         &["install", "--package-lock-only"],
-        &options,
+        &limit.resolver_options,
     )
-    .await
-    .map_err(|failure| report::read(failure, "resolve the packages", &source.npm.target()))?;
+    .await;
+    if let Err(failure) = resolved {
+        let error = report::read(failure, "resolve the packages", &source.npm.target());
+        return Err(limit.explain(tools, source, project, error).await);
+    }
     let path = project.join("package-lock.json");
     let text = tokio::fs::read_to_string(&path)
         .await
@@ -36,6 +40,7 @@ pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock
     let lock = tree.lock(&source.npm)?;
     lock.check(&source.npm)?;
     bin::choose(source, &tree.bins())?;
+    limit.check(tools, source, project, &lock).await?;
     Ok(lock)
 }
 

@@ -43,6 +43,11 @@ pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<
             None => Attr::Unknown,
         };
     }
+    if let (Some(source), Some(_)) = (&source, spec::minimum_age(&planned.minimum_package_age)) {
+        source
+            .takes_minimum_age()
+            .map_err(|error| report::package(&error))?;
+    }
     bridge_is_there(planned)?;
     image::repository(planned)?;
     files(context, planned, source.as_ref())?;
@@ -149,10 +154,10 @@ async fn lock(
         (Attr::Null, _) if source.is_some_and(|source| !source.is_locked()) => Attr::Null,
         (Attr::Null, Some(pinned)) if keeps_source(source, remembered) && pinned.is_known() => {
             let upgrade = planned.auto_upgrade.known() == Some(&true)
-                && newer_versions(context, source, &pinned).await;
+                && newer_versions(context, source, &pinned, planned).await;
             if upgrade { Attr::Unknown } else { pinned }
         }
-        (Attr::Null, _) => try_resolution(context, source).await?,
+        (Attr::Null, _) => try_resolution(context, source, planned).await?,
     };
     let lock = match &planned.lock {
         Attr::Known(text) => Attr::Known(report::lock(text)?),
@@ -175,8 +180,13 @@ fn keeps_source(source: Option<&Source>, remembered: &Remembered) -> bool {
     source.is_some_and(|source| remembered.source.as_deref() == Some(source.identity().as_str()))
 }
 
-async fn resolve(clients: &Clients, source: &Source) -> Result<Lock, PackageError> {
-    let tools = clients.tools_for(source).await?;
+async fn resolve(
+    clients: &Clients,
+    source: &Source,
+    planned: &Server,
+) -> Result<Lock, PackageError> {
+    let minimum_age = spec::minimum_age(&planned.minimum_package_age);
+    let tools = clients.tools_for(source, minimum_age).await?;
     package::resolve(&tools, source).await
 }
 
@@ -185,6 +195,7 @@ async fn resolve(clients: &Clients, source: &Source) -> Result<Lock, PackageErro
 async fn try_resolution(
     context: &mut Context,
     source: Option<&Source>,
+    planned: &Server,
 ) -> Result<Attr<String>, Diagnostics> {
     if let Some(lock) = context
         .planned_private
@@ -197,7 +208,10 @@ async fn try_resolution(
     let (Some(source), Some(clients)) = (source, &context.data) else {
         return Ok(Attr::Unknown);
     };
-    match resolve(clients, source).await {
+    if planned.minimum_package_age.is_unknown() {
+        return Ok(Attr::Unknown);
+    }
+    match resolve(clients, source, planned).await {
         Ok(lock) if !context.store_planned_private => {
             context
                 .diagnostics
@@ -224,11 +238,12 @@ async fn newer_versions(
     context: &mut Context,
     source: Option<&Source>,
     pinned: &Attr<String>,
+    planned: &Server,
 ) -> bool {
     let (Some(source), Some(clients)) = (source, &context.data) else {
         return false;
     };
-    match resolve(clients, source).await {
+    match resolve(clients, source, planned).await {
         Ok(newest) => Some(newest.to_string().as_str()) != pinned.as_str(),
         Err(error) => {
             context

@@ -249,6 +249,16 @@ fn server(schema: Schema) -> Schema {
             ),
         )
         .attribute(
+            "minimum_package_age",
+            Attribute::number().optional().validate(validators::at_least(0)).description(
+                "Days that a release must have been published for to be chosen, so that one that was taken over by someone is likely to have been \
+                 found out. It counts where versions are chosen: what `lock`, the state, or a lock file in `source_dir` (`uv.lock`, \
+                 `package-lock.json`, `requirements.txt` with hashes) pins was reviewed by its owner, and stays. A package that is asked for in \
+                 a version that is too fresh is an error, those that others need are chosen in older versions. The index must say when releases were \
+                 published. The stricter of this and of the settings of `uv` (`exclude-newer`) or `npm` (`before`, `min-release-age`) counts. Not for images.",
+            ),
+        )
+        .attribute(
             "lock",
             Attribute::string().optional().computed().validate(validators::not_empty()).description(
                 "What is installed: one line a package, `name==version --hash=sha256:…` of Python packages, `name@version sha512-…` of npm packages. Given (from the data source \

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mcplambda_bridge::launch::{HttpSettings, ProcessScope, ToolFilter};
 
 use crate::deploy::{self, LogFormat, Repository, Role, Tracing, Vpc};
-use crate::package::{self, ServerSpec, Source};
+use crate::package::{self, MinimumAge, ServerSpec, Source};
 use crate::plugin::Attr;
 
 use super::environment::{Launch, SourceNote};
@@ -236,6 +236,11 @@ pub(crate) fn role(config: &Server) -> Role {
             permissions_boundary: config.permissions_boundary.known().cloned(),
         },
     }
+}
+
+/// How old a release must be to be chosen.
+pub(crate) fn minimum_age(days: &Attr<f64>) -> Option<MinimumAge> {
+    days.known().copied().and_then(MinimumAge::days)
 }
 
 /// The text, or none where the attribute is not set.
