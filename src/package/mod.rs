@@ -53,6 +53,7 @@ mod zip;
 use std::collections::BTreeMap;
 
 use self::managed::Packages;
+use self::python_packages::PythonPackages;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use error::{Attribute, ErrorKind, PackageError};
@@ -100,21 +101,51 @@ pub struct Artifact {
 /// [`ErrorKind::Network`] when the index cannot be reached, [`ErrorKind::Unresolvable`] when no set of versions
 /// fits, [`ErrorKind::NoWheel`] when one exists but not for this platform, [`ErrorKind::Tool`] about `uv` itself.
 pub async fn resolve(tools: &Tools, source: &Source) -> Result<Lock, PackageError> {
-    match source {
-        Source::Uvx(source) => resolve::resolve(tools, &source.packages)
-            .await
-            .map(Lock::Python),
+    resolution(tools, source).await.map(|found| found.lock)
+}
+
+/// What was chosen, and what the index says against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    pub lock: Lock,
+    /// Of yanked and deprecated releases. What the lock itself shows is in [`Lock::notices`].
+    pub notices: Vec<Notice>,
+}
+
+/// [`resolve`], with what the index says against what was chosen.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub async fn resolution(tools: &Tools, source: &Source) -> Result<Resolution, PackageError> {
+    let (lock, notices) = match source {
+        Source::Uvx(source) => python(tools, &source.packages).await?,
         Source::Custom(source) => match source.packages() {
-            Some(Packages::Python(packages)) => {
-                resolve::resolve(tools, packages).await.map(Lock::Python)
-            }
+            Some(Packages::Python(packages)) => python(tools, packages).await?,
             // Its owner has resolved it already.
-            Some(Packages::Node(packages)) => Ok(Lock::Npm(packages.lock.clone())),
-            None => Err(custom::nothing_to_lock()),
+            Some(Packages::Node(packages)) => {
+                (Lock::Npm(packages.lock.clone()), packages.notices.clone())
+            }
+            None => return Err(custom::nothing_to_lock()),
         },
-        Source::Image(source) => image::resolve(tools, source).await.map(Lock::Image),
-        Source::Npx(source) => npx::resolve(tools, source).await.map(Lock::Npm),
-    }
+        Source::Image(source) => (
+            Lock::Image(image::resolve(tools, source).await?),
+            Vec::new(),
+        ),
+        Source::Npx(source) => {
+            let (lock, notices) = npx::resolve(tools, source).await?;
+            (Lock::Npm(lock), notices)
+        }
+    };
+    Ok(Resolution { lock, notices })
+}
+
+async fn python(
+    tools: &Tools,
+    packages: &PythonPackages,
+) -> Result<(Lock, Vec<Notice>), PackageError> {
+    let (lock, notices) = resolve::resolve(tools, packages).await?;
+    Ok((Lock::Python(lock), notices))
 }
 
 /// Reads the server's folder, where it has one: what [`Source::content_hash`], [`Source::is_locked`] and [`Source::identity`] say

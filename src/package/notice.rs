@@ -20,6 +20,22 @@ pub enum Notice {
         /// What brings them.
         attribute: Attribute,
     },
+    /// The index says that nobody should use a release that is asked for.
+    Yanked {
+        /// Name and version.
+        package: String,
+        /// Empty when the index gives none.
+        reason: String,
+        /// What asks for it.
+        attribute: Attribute,
+    },
+    /// The authors of packages advise against them.
+    Deprecated {
+        /// Each with what they say.
+        packages: Vec<(String, String)>,
+        /// What brings them.
+        attribute: Attribute,
+    },
 }
 
 impl Notice {
@@ -28,6 +44,8 @@ impl Notice {
         match self {
             Self::Engines { .. } => "Server not made for this runtime",
             Self::ScriptsNotRun { .. } => "Install scripts not run",
+            Self::Yanked { .. } => "Yanked release",
+            Self::Deprecated { .. } => "Deprecated packages",
         }
     }
 
@@ -35,7 +53,9 @@ impl Notice {
     pub fn attribute(&self) -> Attribute {
         match self {
             Self::Engines { .. } => Attribute::whole("runtime"),
-            Self::ScriptsNotRun { attribute, .. } => *attribute,
+            Self::ScriptsNotRun { attribute, .. }
+            | Self::Yanked { attribute, .. }
+            | Self::Deprecated { attribute, .. } => *attribute,
         }
     }
 }
@@ -52,6 +72,29 @@ impl fmt::Display for Notice {
                 "`{package}` says that it runs on Node {engines}, which {runtime} is not. It is installed all the same; another \
                  `runtime` may fit it better."
             ),
+            Self::Yanked {
+                package, reason, ..
+            } => {
+                write!(
+                    f,
+                    "`{package}` was yanked: its publishers say that nobody should use it"
+                )?;
+                if !reason.is_empty() {
+                    write!(f, " ({})", reason.trim_end_matches('.'))?;
+                }
+                f.write_str(". It is installed all the same, as it was asked for by its version; ask for another one.")
+            }
+            Self::Deprecated { packages, .. } => {
+                let told = packages
+                    .iter()
+                    .map(|(package, words)| format!("{package} ({})", words.trim_end_matches('.')));
+                write!(
+                    f,
+                    "Their authors advise against these packages: {}. They are installed all the same; a newer release of what needs them may do \
+                     without.",
+                    told.collect::<Vec<_>>().join(", ")
+                )
+            }
             Self::ScriptsNotRun { packages, .. } => write!(
                 f,
                 "These packages have scripts that npm would run after installing them, which may fetch or build what they need: {}. \

@@ -98,6 +98,14 @@ impl PythonPackages {
         named.map(|requirement| requirement.attribute)
     }
 
+    /// Where to point for what is said of the packages together.
+    pub(crate) fn attribute(&self) -> Attribute {
+        Attribute::whole(match self.project {
+            Some(_) => "source_dir",
+            None => "args",
+        })
+    }
+
     /// Options of `uv` for every run.
     pub(crate) fn place_options(&self) -> Vec<String> {
         let directory = |project: &Project| format!("--directory={}", project.directory.display());

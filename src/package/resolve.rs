@@ -15,16 +15,18 @@ use super::python_packages::PythonPackages;
 use super::requirement::normalise;
 use super::runtime::PythonRuntime;
 use super::tools::Tool;
-use super::uv::{self, Complaint, Failure, Step};
+use super::uv::{self, Complaint, Failure, Output, Step};
 use super::uv_age::Limit;
-use super::uv_report::{Finding, Report, name_of};
-use super::{Architecture, ErrorKind, PackageError, Tools, release_age, requirements, wheel};
+use super::uv_report::{self, Finding, Report, name_of};
+use super::{
+    Architecture, ErrorKind, Notice, PackageError, Tools, release_age, requirements, wheel,
+};
 
 /// See [`super::resolve`].
 pub(crate) async fn resolve(
     tools: &Tools,
     packages: &PythonPackages,
-) -> Result<PythonLock, PackageError> {
+) -> Result<(PythonLock, Vec<Notice>), PackageError> {
     if packages
         .project
         .as_ref()
@@ -52,7 +54,7 @@ async fn exported(
     let mut arguments: Vec<String> = arguments.map(Into::into).into();
     arguments.extend(packages.place_options());
     let text = match uv::run(tools, Step::Resolve, &arguments, "").await {
-        Ok(text) => text,
+        Ok(output) => output.text,
         Err(Failure::Unusable(error)) => return Err(error),
         Err(Failure::Complaint(complaint)) => {
             let report = Report::read(&complaint.0);
@@ -83,7 +85,7 @@ async fn resolve_named(
     tools: &Tools,
     packages: &PythonPackages,
     mut options: Vec<String>,
-) -> Result<PythonLock, PackageError> {
+) -> Result<(PythonLock, Vec<Notice>), PackageError> {
     let input: String = packages
         .requirements
         .iter()
@@ -106,10 +108,10 @@ async fn resolve_named(
     let chosen = [options.as_slice(), &limit.resolver_options].concat();
     let complaint = match compile(tools, packages, platform.clone(), python, &chosen, &input).await
     {
-        Ok(text) => {
-            let found = read_lock(&text, packages)?;
+        Ok(output) => {
+            let found = read_lock(&output.text, packages)?;
             limit.check(&found, tools.now)?;
-            return Ok(found.lock());
+            return Ok((found.lock(), notices(&output.remarks, packages)));
         }
         Err(Failure::Unusable(error)) => return Err(error),
         Err(Failure::Complaint(complaint)) => complaint,
@@ -123,11 +125,25 @@ async fn resolve_named(
     }
     // Would it do without the limit?
     let chosen = [options.as_slice(), &packages.resolver_options].concat();
-    let Ok(text) = compile(tools, packages, platform, python, &chosen, &input).await else {
+    let Ok(output) = compile(tools, packages, platform, python, &chosen, &input).await else {
         return Err(error);
     };
-    let found = read_lock(&text, packages)?;
+    let found = read_lock(&output.text, packages)?;
     Err(limit.explain(&found, error, tools.now))
+}
+
+/// What the index says against what was chosen.
+fn notices(remarks: &str, packages: &PythonPackages) -> Vec<Notice> {
+    let yanked = uv_report::yanked(remarks).into_iter();
+    yanked
+        .map(|(package, reason)| Notice::Yanked {
+            attribute: packages
+                .names(package)
+                .unwrap_or_else(|| packages.attribute()),
+            package: package.replace("==", " "),
+            reason: reason.to_owned(),
+        })
+        .collect()
 }
 
 /// One run of `uv pip compile`; `options` besides the index's.
@@ -138,7 +154,7 @@ async fn compile(
     python: PythonRuntime,
     options: &[String],
     input: &str,
-) -> Result<String, Failure> {
+) -> Result<Output, Failure> {
     let mut arguments: Vec<String> = [
         "pip",
         "compile",
@@ -398,7 +414,7 @@ pub(crate) fn unusable(
 async fn newest(tools: &Tools, packages: &PythonPackages, limit: &Limit, package: &str) -> String {
     let platform = packages.python.platform(packages.architecture);
     let options = [&["--no-deps".to_owned()], limit.options.as_slice()].concat();
-    let Ok(text) = compile(
+    let Ok(output) = compile(
         tools,
         packages,
         platform,
@@ -410,7 +426,7 @@ async fn newest(tools: &Tools, packages: &PythonPackages, limit: &Limit, package
     else {
         return String::new();
     };
-    let found = read_lock(&text, packages).ok();
+    let found = read_lock(&output.text, packages).ok();
     let version = found
         .as_ref()
         .and_then(|found| found.version(&normalise(package)));

@@ -67,19 +67,26 @@ const NOT_PASSED_TO_INSTALL: [&str; 8] = [
 /// `uv` ended with another status than 0; holds what it wrote on standard error.
 pub(crate) struct Complaint(pub(crate) String);
 
+/// What a run gave.
+pub(crate) struct Output {
+    pub(crate) text: String,
+    /// What it wrote on standard error besides: progress and warnings.
+    pub(crate) remarks: String,
+}
+
 /// Why a run gave no output.
 pub(crate) enum Failure {
     Complaint(Complaint),
     Unusable(PackageError),
 }
 
-/// Runs `uv` with `arguments`, writes `input` to it and returns its standard output.
+/// Runs `uv` with `arguments`, writes `input` to it and returns what it said.
 pub(crate) async fn run(
     tools: &Tools,
     step: Step,
     arguments: &[String],
     input: &str,
-) -> Result<String, Failure> {
+) -> Result<Output, Failure> {
     match run_once(tools, step, arguments, input, None).await {
         Err(Failure::Complaint(complaint)) if Report::read(&complaint.0).lacks_interpreter() => {
             // What it asks an interpreter, this answers as well.
@@ -114,7 +121,7 @@ async fn run_once(
     arguments: &[String],
     input: &str,
     python: Option<&Path>,
-) -> Result<String, Failure> {
+) -> Result<Output, Failure> {
     let path = tools.uv().map_err(Failure::Unusable)?;
     let mut command = Command::new(&path);
     command
@@ -153,7 +160,10 @@ async fn run_once(
         .await
         .map_err(Failure::Unusable)?;
     if ended.status.success() {
-        return Ok(ended.output);
+        return Ok(Output {
+            text: ended.output,
+            remarks: ended.complaints,
+        });
     }
     if ended.complaints.trim().is_empty() {
         return Err(Failure::Complaint(Complaint(format!(

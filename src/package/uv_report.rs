@@ -388,6 +388,19 @@ impl Report {
     }
 }
 
+/// Releases that `uv` warns of, `name==version`, and why; the reason is empty where the index gives none.
+///
+/// Its words: "warning: `x==1.0` is yanked (reason: "broken")".
+pub(crate) fn yanked(stderr: &str) -> Vec<(&str, &str)> {
+    let told = stderr.lines().filter_map(|line| {
+        let (package, rest) = line.strip_prefix("warning: `")?.split_once("` is yanked")?;
+        let reason = rest.trim().strip_prefix("(reason: ");
+        let reason = reason.and_then(|reason| reason.strip_suffix(')'));
+        Some((package, reason.unwrap_or_default().trim_matches('"')))
+    });
+    told.collect()
+}
+
 /// The name at the beginning of `x>=1,<2`.
 pub(crate) fn name_of(spec: &str) -> &str {
     let end = spec
@@ -513,6 +526,23 @@ mod tests {
         for (stderr, expected) in table {
             assert_eq!(found(stderr), expected);
         }
+    }
+
+    #[test]
+    fn yanked_releases_are_found_among_other_remarks() {
+        assert_eq!(
+            yanked(
+                "Using CPython 3.11.7\nResolved 1 package in 9ms\nwarning: `attrs==21.1.0` is yanked (reason: \"Installable but not importable \
+                 (on Python 3.4).\")\nwarning: `x==1` is yanked\nwarning: something else\n"
+            ),
+            [
+                (
+                    "attrs==21.1.0",
+                    "Installable but not importable (on Python 3.4)."
+                ),
+                ("x==1", "")
+            ]
+        );
     }
 
     #[test]

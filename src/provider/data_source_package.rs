@@ -135,11 +135,13 @@ impl DataSource for PackageDataSource {
             .await
             .map_err(|error| report::packaging(&error, &source))?;
         let lock = match source.is_locked() {
-            true => Some(
-                package::resolve(&tools, &source)
+            true => {
+                let found = package::resolution(&tools, &source)
                     .await
-                    .map_err(|error| report::packaging(&error, &source))?,
-            ),
+                    .map_err(|error| report::packaging(&error, &source))?;
+                context.diagnostics.append(report::notices(&found.notices));
+                Some(found.lock)
+            }
             false => None,
         };
         state.runtime = match source.image() {

@@ -36,15 +36,17 @@ fn package_at(error: &PackageError, attribute: Option<package::Attribute>) -> Di
     };
     let diagnostic = Diagnostic::error(summary, sentence(&chain(error)));
     match attribute {
-        Some(attribute) => {
-            let path = Path::from(attribute.name);
-            diagnostic.at(attribute
-                .index
-                .map_or(path.clone(), |index| path.index(index)))
-        }
+        Some(attribute) => diagnostic.at(path(attribute)),
         None => diagnostic,
     }
     .into()
+}
+
+fn path(attribute: package::Attribute) -> Path {
+    let path = Path::from(attribute.name);
+    attribute
+        .index
+        .map_or(path.clone(), |index| path.index(index))
 }
 
 /// Reads a lock that the user gave.
@@ -61,7 +63,7 @@ pub(crate) fn notices(notices: &[Notice]) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for notice in notices {
         let warning = Diagnostic::warning(notice.title(), sentence(&notice.to_string()));
-        diagnostics.append(warning.at(notice.attribute().name).into());
+        diagnostics.append(warning.at(path(notice.attribute())).into());
     }
     diagnostics
 }
@@ -262,14 +264,13 @@ pub(crate) fn hash_of_nothing() -> Diagnostics {
 
 /// `docker run -e NAME` hands on what its caller has; here that is the configuration.
 pub(crate) fn variable_not_given(name: &str, at: package::Attribute) -> Diagnostics {
-    let path = Path::from(at.name);
     Diagnostic::error(
         "Variable not given",
         format!(
             "`-e {name}` hands on a variable of the environment, and neither `env` nor `secrets` has it. Add {name} to one of them."
         ),
     )
-    .at(at.index.map_or(path.clone(), |index| path.index(index)))
+    .at(path(at))
     .into()
 }
 

@@ -1,6 +1,8 @@
 //! From a command line of `npx` to a lock, against a registry on loopback: what is chosen, and every way in which it can fail.
 
-use mcplambda::package::{Architecture, Attribute, ErrorKind, PackageError, ServerSpec, resolve};
+use mcplambda::package::{
+    Architecture, Attribute, ErrorKind, PackageError, ServerSpec, resolution, resolve,
+};
 use serde_json::json;
 
 use crate::npm_registry::{Package, Registry};
@@ -282,10 +284,7 @@ async fn credentials_come_from_npmrc_and_a_refusal_says_so() {
 #[tokio::test]
 async fn what_cannot_be_locked_is_refused() {
     let weak = server("weak", "1.0.0");
-    let registry = Registry::with([
-        weak.clone(),
-        server("tar", "1.0.0").needs("lib", "http://127.0.0.1:9/lib.tgz"),
-    ]);
+    let registry = Registry::with([weak.clone()]);
     registry.announce(&weak, "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=");
     assert_eq!(
         failure(&registry, &spec(&["weak"])).await.to_string(),
@@ -395,5 +394,84 @@ async fn a_missing_npm_says_where_it_was_looked_for() {
             .to_string()
             .starts_with("`npm` was not found on PATH. "),
         "{error}"
+    );
+}
+
+/// A git repository that holds a package.
+fn repository(folder: &std::path::Path) {
+    std::fs::write(
+        folder.join("package.json"),
+        r#"{"name": "lib", "version": "1.0.0"}"#,
+    )
+    .expect("written");
+    for words in [
+        &["init", "-q", "."][..],
+        &["add", "."],
+        &["commit", "-q", "-m", "lib"],
+    ] {
+        let ended = std::process::Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.com"])
+            .args(words)
+            .current_dir(folder)
+            .status()
+            .expect("these tests need git");
+        assert!(ended.success(), "git {words:?}");
+    }
+}
+
+#[tokio::test]
+async fn packages_from_git_and_from_urls_are_refused_with_what_needs_them() {
+    let folder = home();
+    repository(folder.path());
+    let registry = Registry::with([Package::new("lib", "1.0.0")]);
+    let url = format!("{}-/tarballs/lib/1.0.0.tgz", registry.url());
+    let git = format!("git+file://{}", folder.path().display());
+    for (name, wanted) in [("by-url", url), ("by-git", git)] {
+        registry.release(&server(name, "1.0.0").needs("lib", &wanted));
+        let error = failure(&registry, &spec(&[name])).await;
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (
+                ErrorKind::Unresolvable,
+                format!(
+                    "`lib` (needed by `{name}@1.0.0`) does not come from an npm registry, so no lock could say which bytes run. Use a server whose \
+                     packages are all published"
+                )
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn packages_that_their_authors_advise_against_are_told_with_their_words() {
+    let registry = Registry::with([
+        Package::new("old", "1.0.0").set("deprecated", json!("Use new instead.")),
+        Package::new("fine", "1.0.0").set("deprecated", json!("")),
+        server("srv", "1.0.0").needs("old", "1").needs("fine", "1"),
+    ]);
+    let home = home();
+    let found = resolution(&tools(&registry, home.path()), &source(&spec(&["srv"])))
+        .await
+        .expect("a lock");
+    let told: Vec<_> = found
+        .notices
+        .iter()
+        .map(|notice| {
+            (
+                notice.title(),
+                notice.attribute().to_string(),
+                notice.to_string(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [(
+            "Deprecated packages",
+            "args".to_owned(),
+            "Their authors advise against these packages: old@1.0.0 (Use new instead). They are installed all the same; a newer release of what \
+             needs them may do without."
+                .to_owned()
+        )]
     );
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mcplambda::package::{
     Architecture, Attribute, ErrorKind, PackageError, ServerSpec, Tools, build_around, plan_source,
-    resolve,
+    resolution, resolve,
 };
 use tempfile::TempDir;
 
@@ -584,4 +584,41 @@ async fn no_python_and_no_place_for_a_stand_in_is_told() {
             home.path().join("uv-alone").display()
         )
     );
+}
+
+#[tokio::test]
+async fn a_yanked_release_that_is_asked_for_is_told_with_the_reason() {
+    let index = Index::start();
+    for version in ["1.0", "1.1", "1.2"] {
+        index.release_at(&Wheel::new("srv", version), "2026-01-01T00:00:00Z");
+    }
+    index.yank(&Wheel::new("srv", "1.1"), "It deletes \"files\".");
+    index.yank(&Wheel::new("srv", "1.2"), "");
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let tools = tools(&index.url(), home.path());
+    let told = async |wanted: &str| {
+        let found = resolution(&tools, &source(&["-q", wanted]))
+            .await
+            .expect("a lock");
+        let told = found.notices.iter().map(|notice| {
+            let attribute = notice.attribute().to_string();
+            (notice.title(), attribute, notice.to_string())
+        });
+        (
+            found.lock.versions()["srv"].clone(),
+            told.collect::<Vec<_>>(),
+        )
+    };
+    let yanked = |text: &str| vec![("Yanked release", "args[1]".to_owned(), text.to_owned())];
+    assert_eq!(
+        told("srv==1.1").await,
+        (
+            "1.1".to_owned(),
+            yanked(
+                "`srv 1.1` was yanked: its publishers say that nobody should use it (It deletes \"files\"). It is installed all the same, as it was \
+                 asked for by its version; ask for another one."
+            )
+        )
+    );
+    assert_eq!(told("srv").await, ("1.0".to_owned(), Vec::new()));
 }

@@ -3,6 +3,7 @@
 use mcplambda::plugin::tfplugin6::{ClientCapabilities, configure_provider, plan_resource_change};
 use serde_json::{Value, json};
 
+use crate::framework_core::diagnostics;
 use crate::package_support::{Index, Wheel, uv};
 use crate::tfclient::value::{decode, null, unknown};
 use crate::tfclient::{Plugin, Start};
@@ -47,6 +48,20 @@ async fn plan_with(
     keeps_private: bool,
     first: Option<&[u8]>,
 ) -> (Value, Vec<u8>) {
+    let answer = answer(plugin, further, keeps_private, first).await;
+    assert_eq!(answer.diagnostics, []);
+    (
+        decode(answer.planned_state.as_ref()),
+        answer.planned_private.to_vec(),
+    )
+}
+
+async fn answer(
+    plugin: &Plugin,
+    further: &Value,
+    keeps_private: bool,
+    first: Option<&[u8]>,
+) -> plan_resource_change::Response {
     let mut config = json!({"name": "tiny", "command": "uvx", "args": ["tiny-server"]});
     let attributes = config.as_object_mut().expect("an object");
     attributes.extend(further.as_object().expect("an object").clone());
@@ -64,12 +79,7 @@ async fn plan_with(
         ..plan_resource_change::Request::default()
     };
     let answer = plugin.provider().plan_resource_change(request).await;
-    let answer = answer.expect("an answer").into_inner();
-    assert_eq!(answer.diagnostics, []);
-    (
-        decode(answer.planned_state.as_ref()),
-        answer.planned_private.to_vec(),
-    )
+    answer.expect("an answer").into_inner()
 }
 
 #[tokio::test]
@@ -185,4 +195,59 @@ async fn what_the_bridge_and_lambda_are_told_is_planned_with_its_defaults() {
     ] {
         assert_eq!(planned[attribute], further[attribute], "{attribute}");
     }
+}
+
+#[tokio::test]
+async fn releases_that_are_too_fresh_or_yanked_are_told_where_they_are_asked_for() {
+    let (index, home) = (Index::start(), tempfile::tempdir().expect("a directory"));
+    let wheel = |version: &str| {
+        Wheel::new("tiny-server", version).script("tiny-server", "tiny_server:main")
+    };
+    index.release_at(&wheel("1.0"), "2020-01-01T00:00:00Z");
+    index.yank(&wheel("1.0"), "broken on Mondays");
+    index.release_at(&wheel("1.1"), "2020-01-01T00:00:00Z");
+    // Of the future, and so of no age.
+    index.release_at(&wheel("2.0"), "2100-01-01T00:00:00Z");
+    let plugin = started(&index, home.path()).await;
+    let said = async |further: Value| {
+        let answer = answer(&plugin, &further, true, None).await;
+        let planned = decode(answer.planned_state.as_ref());
+        (
+            diagnostics(&answer.diagnostics),
+            planned["resolved_packages"].clone(),
+        )
+    };
+    assert_eq!(
+        said(json!({"minimum_package_age": 0.5})).await,
+        (Vec::new(), json!({"tiny-server": "1.1"}))
+    );
+    assert_eq!(
+        said(json!({"args": ["tiny-server==2.0"], "minimum_package_age": 7}))
+            .await
+            .0,
+        [
+            "error: args[0]: Packages cannot be resolved: `tiny-server 2.0` was published 0 hours ago, and `minimum_package_age` is 7 days. Ask for \
+             an older release, or lower `minimum_package_age`"
+        ]
+    );
+    assert_eq!(
+        said(json!({"args": ["tiny-server==1.0"]})).await,
+        (
+            vec![
+                "warning: args[0]: Yanked release: `tiny-server 1.0` was yanked: its publishers say that nobody should use it (broken on Mondays). It \
+                 is installed all the same, as it was asked for by its version; ask for another one."
+                    .to_owned()
+            ],
+            json!({"tiny-server": "1.0"})
+        )
+    );
+    let image =
+        json!({"command": "docker", "args": ["run", "mcp/fetch"], "minimum_package_age": 1});
+    assert_eq!(
+        said(image).await.0,
+        [
+            "error: minimum_package_age: Invalid server: Minimum_package_age: the packages in the image `docker.io/mcp/fetch:latest` were chosen when it was built, \
+             and none is chosen here; remove it, and name a digest of the image if it is to stay the same."
+        ]
+    );
 }

@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) optional: bool,
     pub(crate) in_bundle: bool,
     pub(crate) has_install_script: bool,
+    /// What its authors say against it.
+    pub(crate) deprecated: Value,
     pub(crate) os: Words,
     pub(crate) cpu: Words,
     pub(crate) libc: Words,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::runtime::NodeRuntime;
 use super::spec::{self, NpmSpec};
 use crate::package::error::Attribute;
-use crate::package::{Architecture, PackageError};
+use crate::package::{Architecture, Notice, PackageError};
 
 /// See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,17 @@ impl NpmPackages {
             Some(_) => "source_dir",
             None => "args",
         })
+    }
+
+    /// What is said of packages that their authors advise against.
+    pub(crate) fn deprecated(&self, packages: Vec<(String, String)>) -> Vec<Notice> {
+        match packages.is_empty() {
+            true => Vec::new(),
+            false => vec![Notice::Deprecated {
+                packages,
+                attribute: self.attribute(),
+            }],
+        }
     }
 
     /// Where another release of a package can be asked for.

@@ -18,7 +18,7 @@ use super::spec::NpmSpec;
 use super::tree::{PackageLock, Problem};
 use crate::package::error::Attribute;
 use crate::package::folder::Folder;
-use crate::package::{Architecture, PackageError, digest};
+use crate::package::{Architecture, Notice, PackageError, digest};
 
 const MANIFEST: &str = "package.json";
 /// In npm's order.
@@ -34,6 +34,8 @@ pub(crate) struct NodePackages {
     pub(crate) npm: NpmPackages,
     /// What the lock file says for the function's platform.
     pub(crate) lock: NpmLock,
+    /// What it says against what is installed.
+    pub(crate) notices: Vec<Notice>,
 }
 
 /// For what, and by whose word, a folder's packages are installed.
@@ -110,7 +112,9 @@ pub(crate) fn declared(
         folder: terms.folder,
     };
     let fingerprint = digest::hex(&hash.finalize());
-    Ok((Some(NodePackages { npm, lock }), fingerprint))
+    let notices = npm.deprecated(tree.deprecated(&lock));
+    let packages = NodePackages { npm, lock, notices };
+    Ok((Some(packages), fingerprint))
 }
 
 fn nothing(terms: &Terms) -> Result<(Option<NodePackages>, String), PackageError> {

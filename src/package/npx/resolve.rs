@@ -8,10 +8,13 @@ use super::age::Limit;
 use super::lock::NpmLock;
 use super::tree::{PROJECT, PackageLock};
 use super::{NpxSource, bin, npm, report};
-use crate::package::{PackageError, Tools};
+use crate::package::{Notice, PackageError, Tools};
 
 /// See [`super::super::resolve`].
-pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock, PackageError> {
+pub(crate) async fn resolve(
+    tools: &Tools,
+    source: &NpxSource,
+) -> Result<(NpmLock, Vec<Notice>), PackageError> {
     let work = npm::directory(tools)?;
     let project = work.path();
     npm::write_project(&source.npm, project, &package_json(source), None).await?;
@@ -41,7 +44,8 @@ pub(crate) async fn resolve(tools: &Tools, source: &NpxSource) -> Result<NpmLock
     lock.check(&source.npm)?;
     bin::choose(source, &tree.bins())?;
     limit.check(tools, source, project, &lock).await?;
-    Ok(lock)
+    let notices = source.npm.deprecated(tree.deprecated(&lock));
+    Ok((lock, notices))
 }
 
 /// A project that needs what the configuration names.

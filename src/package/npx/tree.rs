@@ -126,6 +126,15 @@ impl PackageLock {
             })
     }
 
+    /// The packages in `lock` that their authors advise against, `name@version`, and what they say.
+    pub(crate) fn deprecated(&self, lock: &NpmLock) -> Vec<(String, String)> {
+        let told = lock.pins().keys().filter_map(|place| {
+            let words = self.packages.get(&path_of(place))?.deprecated.as_str()?;
+            Some((lock.described(place), words.trim().to_owned()))
+        });
+        told.filter(|(_, words)| !words.is_empty()).collect()
+    }
+
     /// What of it is installed on the function. `engines` are kept of the packages `named`.
     pub(crate) fn pins(
         &self,

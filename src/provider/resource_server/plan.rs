@@ -4,7 +4,7 @@
 //! differently is unknown. Refuses: packages that do not resolve. Writes nothing, neither to AWS nor to a file that is planned on.
 
 use crate::deploy::names::role_name;
-use crate::package::{self, Lock, PackageError, Source};
+use crate::package::{self, Lock, PackageError, Resolution, Source};
 use crate::plugin::{Attr, Diagnostics, PlanContext};
 use crate::provider::clients::Clients;
 use crate::provider::report;
@@ -184,10 +184,10 @@ async fn resolve(
     clients: &Clients,
     source: &Source,
     planned: &Server,
-) -> Result<Lock, PackageError> {
+) -> Result<Resolution, PackageError> {
     let minimum_age = spec::minimum_age(&planned.minimum_package_age);
     let tools = clients.tools_for(source, minimum_age).await?;
-    package::resolve(&tools, source).await
+    package::resolution(&tools, source).await
 }
 
 /// Checks that the packages resolve. The result is planned only where Terraform hands it back to the plan inside apply:
@@ -212,14 +212,15 @@ async fn try_resolution(
         return Ok(Attr::Unknown);
     }
     match resolve(clients, source, planned).await {
-        Ok(lock) if !context.store_planned_private => {
-            context
-                .diagnostics
-                .append(report::notices(&lock.notices(source)));
+        Ok(found) if !context.store_planned_private => {
+            for notices in [found.notices, found.lock.notices(source)] {
+                context.diagnostics.append(report::notices(&notices));
+            }
             Ok(Attr::Unknown)
         }
-        Ok(lock) => {
-            let lock = lock.to_string();
+        Ok(found) => {
+            context.diagnostics.append(report::notices(&found.notices));
+            let lock = found.lock.to_string();
             memory::plan_lock(&mut context.private, &lock);
             Ok(Attr::Known(lock))
         }
@@ -244,7 +245,7 @@ async fn newer_versions(
         return false;
     };
     match resolve(clients, source, planned).await {
-        Ok(newest) => Some(newest.to_string().as_str()) != pinned.as_str(),
+        Ok(newest) => Some(newest.lock.to_string().as_str()) != pinned.as_str(),
         Err(error) => {
             context
                 .diagnostics

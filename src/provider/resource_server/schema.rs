@@ -264,7 +264,8 @@ fn server(schema: Schema) -> Schema {
                 "What is installed: one line a package, `name==version --hash=sha256:…` of Python packages, `name@version sha512-…` of npm packages. Given (from the data source \
                  `mcplambda_package` or a file), exactly this is installed. Not given, the newest versions are resolved when the \
                  server is first applied, and kept in the state until `command`, the package part of `args`, `packages`, what \
-                 `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none. Of an image: \
+                 `source_dir` asks for, `runtime` or `architecture` change. Servers for which nothing is installed have none. Where versions are chosen, yanked and \
+                 deprecated releases are warnings; what is pinned here is not looked up again. Of an image: \
                  `registry/repository@sha256:…`, the digest for `architecture`.",
             ),
         )
