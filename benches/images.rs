@@ -136,6 +136,7 @@ fn source(registry: &str) -> ImageSource {
         args: args.iter().map(|word| (*word).to_owned()).collect(),
         packages: Vec::new(),
         allow_scripts: None,
+        compile_bytecode: false,
         runtime: None,
         architecture: Architecture::X86_64,
         cwd: None,

@@ -18,6 +18,8 @@ struct Job {
     command: String,
     args: Vec<String>,
     runtime: Option<String>,
+    #[serde(default)]
+    compile_bytecode: bool,
     /// What to install; resolved anew without it.
     lock: Option<String>,
     cache_dir: PathBuf,
@@ -40,6 +42,7 @@ async fn package_one(job: Job) -> Result<(), Box<dyn Error>> {
         args: job.args,
         packages: Vec::new(),
         allow_scripts: None,
+        compile_bytecode: job.compile_bytecode,
         runtime: job.runtime,
         architecture: Architecture::X86_64,
         cwd: None,

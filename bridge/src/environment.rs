@@ -78,15 +78,29 @@ pub(crate) fn for_server(
     match command.process_scope {
         // One start per environment: writing the compiled files costs more than it ever saves.
         ProcessScope::Environment => default("PYTHONDONTWRITEBYTECODE", "1"),
-        // A start per event: the second one finds the first one's compiled files.
+        // A start per event: the second one finds the first one's compiled files. With a prefix Python looks for them there alone, so where the package
+        // brings them, there is none.
         ProcessScope::Invocation => {
-            default("PYTHONPYCACHEPREFIX", "/tmp/.pycache");
+            match brings_bytecode(&task_root) {
+                true => default("PYTHONDONTWRITEBYTECODE", "1"),
+                false => default("PYTHONPYCACHEPREFIX", "/tmp/.pycache"),
+            }
             default("NODE_COMPILE_CACHE", "/tmp/.node-compile-cache");
         }
     }
 
     search_paths(&mut all, &task_root, Path::new(LAYERS), &runtime);
     all
+}
+
+/// Whether some Python package of the function's code has its bytecode beside it.
+fn brings_bytecode(task_root: &Path) -> bool {
+    let packages = task_root.join("site-packages");
+    let has_bytecode = |directory: &Path| directory.join("__pycache__").is_dir();
+    let mut inside = packages.read_dir().into_iter().flatten().flatten();
+    has_bytecode(task_root)
+        || has_bytecode(&packages)
+        || inside.any(|entry| has_bytecode(&entry.path()))
 }
 
 /// Lambda's identifier of the runtime, `python3.13`: from `AWS_EXECUTION_ENV` (`AWS_Lambda_python3.13`, set on managed runtimes only), else the name of the
@@ -286,6 +300,34 @@ mod tests {
             .filter(|(name, _)| name != "LAMBDA_TASK_ROOT")
             .collect();
         assert_eq!(server_sees(&command, &chosen), kept);
+    }
+
+    #[test]
+    fn bytecode_of_the_package_is_looked_for_where_it_lies() {
+        let root = std::env::temp_dir().join(format!("mcplambda-bytecode-{}", std::process::id()));
+        let seen = || {
+            let command = ServerCommand {
+                process_scope: ProcessScope::Invocation,
+                ..ServerCommand::new(vec!["python3.13".into()])
+            };
+            let place = root.to_str().expect("UTF-8");
+            let mut seen = server_sees(&command, &[("LAMBDA_TASK_ROOT", place)]);
+            seen.retain(|(name, _)| name.starts_with("PYTHON") && name != "PYTHONPATH");
+            seen
+        };
+        let without = pairs(&[("PYTHONPYCACHEPREFIX", "/tmp/.pycache")]);
+        let with = pairs(&[("PYTHONDONTWRITEBYTECODE", "1")]);
+        for place in [
+            "site-packages/mcp/__pycache__",
+            "site-packages/__pycache__",
+            "__pycache__",
+        ] {
+            std::fs::create_dir_all(root.join("site-packages/mcp")).expect("a directory");
+            assert_eq!(seen(), without);
+            std::fs::create_dir_all(root.join(place)).expect("a directory");
+            assert_eq!(seen(), with);
+            std::fs::remove_dir_all(&root).expect("made above");
+        }
     }
 
     /// The lists that a server of `runtime` gets, `T` for the task root and `O` for the layers' directory, of which these directories exist.

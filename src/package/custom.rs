@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assemble::{Parts, Subject};
+use super::bytecode::{self, Compiler};
 use super::error::Attribute;
 use super::folder::{self, Folder, FolderFile, FolderSpec};
-use super::managed::{Asked, Brought, Managed, Packages, SITE_HOOK_NAME};
+use super::managed::{Asked, Managed, Packages, SITE_HOOK_NAME};
 use super::program::{self, Place, Runner, TASK_ROOT};
 use super::requirement::Requirement;
+use super::runtime::PythonRuntime;
+use super::stage::Content;
 use super::zip::{self, Measure};
 use super::{
     Architecture, Artifact, Lock, PackageError, ServerSpec, Tools, assemble, elf, npx, source,
@@ -37,6 +40,7 @@ pub struct CustomSource {
     /// npm packages whose install scripts run; `None` when the user did not say.
     allow_scripts: Option<Vec<String>>,
     layered: bool,
+    compile_bytecode: bool,
     opened: Option<Arc<Opened>>,
 }
 
@@ -61,6 +65,9 @@ impl CustomSource {
         match runner {
             Runner::Node => npx::check_allowed(spec.allow_scripts.as_deref())?,
             Runner::Python { .. } | Runner::Program(_) => source::no_scripts(spec)?,
+        }
+        if spec.compile_bytecode && !matches!(managed, Some(Managed::Python(_))) {
+            return Err(source::no_bytecode(&spec.command));
         }
         let mut requirements = Vec::new();
         for (index, text) in spec.packages.iter().enumerate() {
@@ -105,6 +112,7 @@ impl CustomSource {
             requirements,
             allow_scripts: spec.allow_scripts.clone(),
             layered: spec.layered,
+            compile_bytecode: spec.compile_bytecode,
             opened: None,
         };
         for (path, attribute) in source.named_files()? {
@@ -215,6 +223,14 @@ impl CustomSource {
         self.opened.as_deref()?.hash.as_deref()
     }
 
+    /// See [`Source::bytecode`](super::Source::bytecode).
+    pub(crate) fn bytecode(&self) -> Option<PythonRuntime> {
+        match self.managed {
+            Some(Managed::Python(python)) => self.compile_bytecode.then_some(python),
+            Some(Managed::Node(_)) | None => None,
+        }
+    }
+
     /// Whether the folder was read, where there is one.
     pub(crate) fn is_open(&self) -> bool {
         self.opened.is_some()
@@ -254,7 +270,7 @@ impl CustomSource {
         let folder = match self.folder {
             Some(_) => {
                 let node = matches!(self.managed, Some(Managed::Node(_)));
-                Folder::of_package(zip::read_all(zip)?, node)
+                Folder::of_package(zip::read_all(zip)?, node, self.compile_bytecode)
             }
             None => Folder::default(),
         };
@@ -426,6 +442,7 @@ pub(crate) async fn build(
     source: &CustomSource,
     lock: Option<&Lock>,
     bridge: &[u8],
+    compiler: Option<&Compiler>,
 ) -> Result<Artifact, PackageError> {
     let brought = match (source.packages(), lock) {
         (Some(packages), Some(lock)) => {
@@ -437,9 +454,27 @@ pub(crate) async fn build(
         (Some(_), None) => return Err(super::no_lock()),
         (None, Some(_)) => return Err(nothing_to_lock()),
     };
+    let (mut files, mut sizes) = (BTreeMap::new(), BTreeMap::new());
+    if let Some(opened) = source.opened.as_deref() {
+        let contents = opened.folder.files.iter();
+        files.extend(contents.map(|(path, file)| (path.clone(), file.content.clone())));
+        sizes.extend(self::sizes(&opened.folder));
+    }
+    // The installed files are there until they are packed.
+    let work = brought.map(|brought| {
+        sizes.extend(brought.sizes);
+        files.extend(brought.files);
+        brought.work
+    });
+    if let Some(compiler) = compiler {
+        let bytecode = compiler.compile(tools, &files).await?;
+        bytecode::add_size(&mut sizes, &bytecode)?;
+        files.extend(bytecode);
+    }
     let (lock, bridge) = (lock.cloned(), bridge.to_vec());
     super::in_background(source.clone(), move |source| {
-        pack(source, brought, lock, bridge)
+        let _work = work;
+        pack(source, files, sizes, lock, bridge)
     })
     .await
 }
@@ -453,29 +488,17 @@ pub(crate) fn nothing_to_lock() -> PackageError {
 
 fn pack(
     source: &CustomSource,
-    brought: Option<Brought>,
+    files: BTreeMap<String, Content>,
+    sizes: BTreeMap<String, u64>,
     lock: Option<Lock>,
     bridge: Vec<u8>,
 ) -> Result<Artifact, PackageError> {
-    let mut files = BTreeMap::new();
-    let mut all_sizes = BTreeMap::new();
-    if let Some(opened) = source.opened.as_deref() {
-        let contents = opened.folder.files.iter();
-        files.extend(contents.map(|(path, file)| (path.clone(), file.content.clone())));
-        all_sizes.extend(sizes(&opened.folder));
-    }
-    // Its files are there until they are packed.
-    let _work = brought.map(|brought| {
-        all_sizes.extend(brought.sizes);
-        files.extend(brought.files);
-        brought.work
-    });
     let mut argv = vec![source.program()];
     argv.extend_from_slice(&source.args);
     assemble::assemble(Parts {
         subject: source.subject(),
         files,
-        sizes: all_sizes,
+        sizes,
         bridge,
         bridge_name: match source.managed {
             Some(_) => zip::BRIDGE_NAME,

@@ -12,7 +12,7 @@ use super::{Architecture, MinimumAge, Source};
 /// The attribute of the configuration that an error is about: `args[2]` is `{ name: "args", index: Some(2) }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// `command`, `args`, `packages`, `allow_scripts`, `source_dir`, `source_excludes`, `runtime`, `image_repository_url` or `lock`.
+    /// `command`, `args`, `packages`, `allow_scripts`, `compile_bytecode`, `source_dir`, `source_excludes`, `runtime`, `image_repository_url` or `lock`.
     pub name: &'static str,
     /// Element of a list attribute, counted from 0.
     pub index: Option<usize>,
@@ -263,6 +263,17 @@ pub enum PackageError {
     )]
     ScriptFailed { output: String, target: String },
 
+    /// Bytecode was asked for, and nothing here can compile it.
+    #[error(
+        "`compile_bytecode` needs a Python {version} on this machine, as `{runtime}` is; there is none on PATH, none of pyenv, and none that \
+         `uv` knows. Install one (`uv python install {version}`), or take `compile_bytecode` out: the server then starts later, and no otherwise"
+    )]
+    NoInterpreter { runtime: String, version: String },
+
+    /// The interpreter that should compile did not.
+    #[error("`{}` could not compile the server's Python files: {reason}", path.display())]
+    CompileFailed { path: PathBuf, reason: String },
+
     /// The server is started by a program that the function does not have.
     #[error(
         "`{file}` runs under `{interpreter}`, which Lambda's Node runtimes do not have. Use a server that runs under `node`"
@@ -404,6 +415,8 @@ impl PackageError {
             | Self::ToolUnusable { .. }
             | Self::ToolFailed { .. }
             | Self::ScriptFailed { .. }
+            | Self::NoInterpreter { .. }
+            | Self::CompileFailed { .. }
             | Self::NoBridge { .. } => ErrorKind::Tool,
             Self::Image(error) => error.kind(),
             Self::Network { .. } | Self::RegistryUnreachable { .. } => ErrorKind::Network,
@@ -460,6 +473,9 @@ impl PackageError {
             | Self::TooLarge { attribute, .. } => Some(*attribute),
             Self::InvalidLock { .. } | Self::HashMismatch { .. } => Some(Attribute::whole("lock")),
             Self::ScriptFailed { .. } => Some(Attribute::whole("allow_scripts")),
+            Self::NoInterpreter { .. } | Self::CompileFailed { .. } => {
+                Some(Attribute::whole("compile_bytecode"))
+            }
             Self::RuntimeTooOld { .. } => Some(Attribute::whole("runtime")),
             Self::TooFresh { .. } | Self::NoneOldEnough { .. } | Self::NoUploadTime { .. } => {
                 Some(Attribute::whole("minimum_package_age"))

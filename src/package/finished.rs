@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::bytecode::Compiler;
 use super::{Artifact, HANDLER, Lock, PackageError, Source, Tools, digest};
 
 /// To be raised with every change of what goes into a package, of how it is packed, or of what is kept with it.
@@ -62,12 +63,13 @@ pub(crate) async fn kept_or_built(
     source: &Source,
     lock: Option<&Lock>,
     bridge: &[u8],
+    compiler: Option<&Compiler>,
     build: impl Future<Output = Result<Artifact, PackageError>>,
 ) -> Result<Artifact, PackageError> {
     let Some(shelf) = Shelf::of(tools) else {
         return build.await;
     };
-    let key = key(source, lock, bridge);
+    let key = key(source, lock, bridge, compiler);
     if let Some(kept) = shelf.take(&key).await {
         return Ok(artifact(kept, source));
     }
@@ -81,7 +83,7 @@ pub(crate) async fn kept_or_built(
 }
 
 /// A name for everything that the package and its command line follow from.
-fn key(source: &Source, lock: Option<&Lock>, bridge: &[u8]) -> String {
+fn key(source: &Source, lock: Option<&Lock>, bridge: &[u8], compiler: Option<&Compiler>) -> String {
     let mut all = Sha256::new();
     let mut add = |part: &[u8]| {
         all.update((part.len() as u64).to_le_bytes());
@@ -94,6 +96,8 @@ fn key(source: &Source, lock: Option<&Lock>, bridge: &[u8]) -> String {
     add(source.content_hash().unwrap_or_default().as_bytes());
     add(lock.map(Lock::to_string).unwrap_or_default().as_bytes());
     add(&Sha256::digest(bridge));
+    let release = compiler.map(|compiler| compiler.release.as_str());
+    add(release.unwrap_or_default().as_bytes());
     digest::hex(&all.finalize())
 }
 

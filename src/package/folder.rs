@@ -117,13 +117,15 @@ impl Folder {
         Ok(Self { files })
     }
 
-    /// The files of a package that came from its folder: all but those that this provider put there. `node`: npm's packages are where
-    /// it installs them.
-    pub(crate) fn of_package(files: BTreeMap<String, Vec<u8>>, node: bool) -> Self {
+    /// The files of a package that came from its folder: all but those that this provider put there. `node`: npm's packages are
+    /// where it installs them. `compiled`: bytecode is among them.
+    pub(crate) fn of_package(files: BTreeMap<String, Vec<u8>>, node: bool, compiled: bool) -> Self {
         let installed = node && files.contains_key(zip::LOCK_NAME);
         let own = |path: &str| {
             let top = path.split('/').next().unwrap_or(path);
-            RESERVED.contains(&top) || installed && top == zip::NODE_MODULES
+            RESERVED.contains(&top)
+                || installed && top == zip::NODE_MODULES
+                || compiled && path.split('/').any(|part| part == "__pycache__")
         };
         let files = files
             .into_iter()

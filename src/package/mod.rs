@@ -6,12 +6,13 @@
 //!
 //! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `managed`, `requirements`) ->
 //! `lock` (`resolve`, `wheel`) -> `finished`, if it was made before (`cache`), or else `python_packages` -> `uvx` (`entry_point`) or
-//! `custom` -> `stage` (`elf`) -> `assemble` -> `zip` -> `digest`. `uv` runs the tool, `uv_report` reads its complaints, `uv_age`
-//! keeps it from fresh releases (`release_age`). `npx` is the same for npm packages.
+//! `custom` -> `stage` (`python_prune`, `elf`) -> `bytecode` (`marshal`), if it is asked for -> `assemble` -> `zip` -> `digest`. `uv` runs
+//! the tool, `uv_report` reads its complaints, `uv_age` keeps it from fresh releases (`release_age`). `npx` is the same for npm packages.
 
 mod architecture;
 mod assemble;
 pub mod bridge;
+mod bytecode;
 mod cache;
 mod custom;
 mod digest;
@@ -24,6 +25,7 @@ mod folder;
 pub mod image;
 mod lock;
 mod managed;
+mod marshal;
 mod notice;
 mod npx;
 mod pip_settings;
@@ -31,6 +33,7 @@ mod program;
 mod python_index;
 mod python_lock;
 mod python_packages;
+mod python_prune;
 mod release_age;
 mod requirement;
 mod requirements;
@@ -52,6 +55,7 @@ mod zip;
 
 use std::collections::BTreeMap;
 
+use self::bytecode::Compiler;
 use self::managed::Packages;
 use self::python_packages::PythonPackages;
 
@@ -235,8 +239,13 @@ pub async fn build_around(
         }
         source => source,
     };
-    let made = make(bridge, tools, source, lock);
-    finished::kept_or_built(tools, source, lock, bridge, made).await
+    let compiler = match source.bytecode() {
+        Some(python) => Some(Compiler::find(tools, python).await?),
+        None => None,
+    };
+    let compiler = compiler.as_ref();
+    let made = make(bridge, tools, source, lock, compiler);
+    finished::kept_or_built(tools, source, lock, bridge, compiler, made).await
 }
 
 /// Makes the package of a source that was opened.
@@ -245,16 +254,19 @@ async fn make(
     tools: &Tools,
     source: &Source,
     lock: Option<&Lock>,
+    compiler: Option<&Compiler>,
 ) -> Result<Artifact, PackageError> {
     match (source, lock) {
         (Source::Uvx(source), Some(Lock::Python(lock))) => {
-            uvx::build(tools, source, lock, bridge).await
+            uvx::build(tools, source, lock, bridge, compiler).await
         }
         (Source::Npx(source), Some(Lock::Npm(lock))) => {
             npx::build(tools, source, lock, bridge).await
         }
         (Source::Uvx(_) | Source::Npx(_), None) => Err(no_lock()),
-        (Source::Custom(source), lock) => custom::build(tools, source, lock, bridge).await,
+        (Source::Custom(source), lock) => {
+            custom::build(tools, source, lock, bridge, compiler).await
+        }
         // Images are no zips: see `image::build`. A lock of another kind was refused above.
         (Source::Image(_), _) | (_, Some(Lock::Image(_))) => Err(no_lock()),
         // `check` has refused every other pair already.

@@ -142,15 +142,7 @@ pub(crate) async fn install(
     packages: &PythonPackages,
     lock: &PythonLock,
 ) -> Result<Installed, PackageError> {
-    let place = tools.temporary_directory();
-    let work = tempfile::Builder::new()
-        .prefix("mcplambda-")
-        .tempdir_in(&place)
-        .map_err(|source| PackageError::Io {
-            action: "make a directory in",
-            path: place,
-            source,
-        })?;
+    let work = tools.work_directory()?;
     let installed = work.path().join("all");
     install_lines(tools, packages, &lock.to_string(), &installed).await?;
     let mut stage = read_stage(&installed).await?;

@@ -7,6 +7,7 @@ use super::error::Attribute;
 use super::image::ImageSource;
 use super::managed::Packages;
 use super::npx::NpxSource;
+use super::runtime::PythonRuntime;
 use super::tools::Tool;
 use super::uvx::UvxSource;
 use super::{Architecture, PackageError};
@@ -22,6 +23,8 @@ pub struct ServerSpec {
     pub packages: Vec<String>,
     /// npm packages whose install scripts run; `None` when the user does not say.
     pub allow_scripts: Option<Vec<String>>,
+    /// Whether Python files are compiled for the runtime; for Python servers only.
+    pub compile_bytecode: bool,
     /// Lambda's runtime identifier when given: `python3.13`.
     pub runtime: Option<String>,
     pub architecture: Architecture,
@@ -127,6 +130,15 @@ impl Source {
         }
     }
 
+    /// The Python whose bytecode goes into the package; `None` where none does.
+    pub(crate) fn bytecode(&self) -> Option<PythonRuntime> {
+        match self {
+            Self::Uvx(source) => source.compile_bytecode.then_some(source.packages.python),
+            Self::Custom(source) => source.bytecode(),
+            Self::Npx(_) | Self::Image(_) => None,
+        }
+    }
+
     /// SHA-256 over the files of the server's own folder; `None` without one, and before [`super::open`].
     pub fn content_hash(&self) -> Option<&str> {
         match self {
@@ -211,6 +223,9 @@ pub fn plan_source(spec: &ServerSpec) -> Result<Source, PackageError> {
     if ["uvx", "uv", "docker"].contains(&program) {
         no_scripts(spec)?;
     }
+    if spec.compile_bytecode && matches!(program, "npx" | "docker") {
+        return Err(no_bytecode(&spec.command));
+    }
     match program {
         "npx" => {
             no_folder(spec)?;
@@ -251,6 +266,16 @@ pub(crate) fn no_scripts(spec: &ServerSpec) -> Result<(), PackageError> {
                 spec.command
             ),
         }),
+    }
+}
+
+/// Nothing of the server is compiled here.
+pub(crate) fn no_bytecode(command: &str) -> PackageError {
+    PackageError::Invalid {
+        attribute: Attribute::whole("compile_bytecode"),
+        reason: format!(
+            "only Python files have bytecode, and `{command}` starts no server on one of Lambda's Python runtimes; remove it"
+        ),
     }
 }
 

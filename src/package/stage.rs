@@ -1,8 +1,8 @@
 //! A directory into which `uv` installed in, the files that belong into the zip out: the same on every machine.
 //!
-//! Only what some wheel claims (`RECORD`) is taken. Left out: launchers with the path of this machine's interpreter,
-//! bytecode, and the installer's notes. Rewritten: `RECORD` (sorted, without the files left out and without hashes, which do not
-//! compress) and the first line of Python files in `bin/`. Refuses symbolic links and names that are not UTF-8.
+//! Only what some wheel claims (`RECORD`) is taken. Left out: launchers with the path of this machine's interpreter, bytecode, the
+//! installer's notes, and what `python_prune` says. Rewritten: `RECORD` (sorted, without the files left out and without hashes, which do
+//! not compress) and the first line of Python files in `bin/`. Refuses symbolic links and names that are not UTF-8.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry_point::{self, Offer};
 use super::requirement::normalise;
-use super::{Architecture, PackageError, elf};
+use super::{Architecture, PackageError, elf, python_prune, zip};
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +173,9 @@ impl Stage {
             };
             self.files.insert(path.clone(), content);
         }
+        for useless in python_prune::useless(&self.files, &self.claims)? {
+            self.files.remove(&useless);
+        }
         let files = &self.files;
         self.contested.retain(|path, _| files.contains_key(path));
         for (name, claimed) in &mut self.claims {
@@ -232,6 +235,15 @@ impl Stage {
             self.files.insert(path.clone(), content);
         }
         Ok(())
+    }
+
+    /// The files by their path in the package.
+    pub(crate) fn in_package(&self) -> BTreeMap<String, Content> {
+        let files = self.files.iter();
+        let file = |(path, content): (&String, &Content)| {
+            (format!("{}/{path}", zip::PACKAGES_NAME), content.clone())
+        };
+        files.map(file).collect()
     }
 
     /// Normalised name to version of what was installed.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
@@ -72,6 +73,23 @@ impl Tools {
             .filter(|directory| directory.is_absolute())
             .map(|directory| directory.join(file_name))
             .find(|candidate| is_program(candidate))
+    }
+
+    /// A directory that only this user can look into, removed with the value.
+    ///
+    /// # Errors
+    ///
+    /// [`PackageError::Io`].
+    pub(crate) fn work_directory(&self) -> Result<TempDir, PackageError> {
+        let place = self.temporary_directory();
+        tempfile::Builder::new()
+            .prefix("mcplambda-")
+            .tempdir_in(&place)
+            .map_err(|source| PackageError::Io {
+                action: "make a directory in",
+                path: place,
+                source,
+            })
     }
 
     /// Where temporary files go: `TMPDIR` of the environment, else the system's place.
@@ -151,9 +169,28 @@ pub(crate) struct Ended {
 pub(crate) async fn run(
     tool: Tool,
     path: &Path,
-    mut command: Command,
+    command: Command,
     input: &str,
 ) -> Result<Ended, PackageError> {
+    let io = |source| PackageError::Io {
+        action: "talk to",
+        path: path.to_owned(),
+        source,
+    };
+    let child = start(command).map_err(|error| PackageError::ToolUnusable {
+        tool,
+        path: path.to_owned(),
+        reason: format!("it cannot be started: {error}"),
+    })?;
+    finish(child, input).await.map_err(io)
+}
+
+/// Runs a `command` that is no tool of its own, like [`run`].
+pub(crate) async fn run_program(command: Command, input: &str) -> std::io::Result<Ended> {
+    finish(start(command)?, input).await
+}
+
+fn start(mut command: Command) -> std::io::Result<Running> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -162,14 +199,10 @@ pub(crate) async fn run(
     // Its own group: Terraform's Ctrl-C is answered here, in order, and not by the tool on its own.
     #[cfg(unix)]
     command.process_group(0);
-    let started = command
-        .spawn()
-        .map_err(|error| PackageError::ToolUnusable {
-            tool,
-            path: path.to_owned(),
-            reason: format!("it cannot be started: {error}"),
-        })?;
-    let mut child = Running(started);
+    command.spawn().map(Running)
+}
+
+async fn finish(mut child: Running, input: &str) -> std::io::Result<Ended> {
     let (stdin, stdout, stderr) = (
         child.0.stdin.take(),
         child.0.stdout.take(),
@@ -183,15 +216,10 @@ pub(crate) async fn run(
     };
     let ((), output, complaints) = tokio::join!(write, read_all(stdout), read_all(stderr));
     let status = child.0.wait().await;
-    let broken = |error: std::io::Error| PackageError::Io {
-        action: "talk to",
-        path: path.to_owned(),
-        source: error,
-    };
     Ok(Ended {
-        status: status.map_err(broken)?,
-        output: output.map_err(broken)?,
-        complaints: complaints.map_err(broken)?,
+        status: status?,
+        output: output?,
+        complaints: complaints?,
     })
 }
 

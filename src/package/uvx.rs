@@ -4,12 +4,16 @@
 //! Refuses a lock that belongs to another configuration, wheels with other bytes than locked, and everything that the
 //! stage and the zip refuse.
 
+use std::collections::BTreeMap;
+
 use super::assemble::{Parts, Subject};
+use super::bytecode::{self, Compiler};
 use super::error::Attribute;
 use super::python_lock::PythonLock;
 use super::python_packages::{self, Installed, PythonPackages};
 use super::requirement::Requirement;
 use super::runtime;
+use super::stage::Content;
 use super::uvx_command::UvxCommand;
 use super::{Artifact, Lock, PackageError, ServerSpec, Tools, assemble, entry_point, zip};
 
@@ -19,6 +23,7 @@ pub struct UvxSource {
     pub(crate) uvx: UvxCommand,
     /// The server's package, each `--with`, each of `packages`.
     pub(crate) packages: PythonPackages,
+    pub(crate) compile_bytecode: bool,
 }
 
 impl UvxSource {
@@ -46,7 +51,11 @@ impl UvxSource {
             resolver_options: uvx.resolver_options.clone(),
             project: None,
         };
-        Ok(Self { uvx, packages })
+        Ok(Self {
+            uvx,
+            packages,
+            compile_bytecode: spec.compile_bytecode,
+        })
     }
 
     /// See [`Source::identity`](super::Source::identity).
@@ -91,11 +100,20 @@ pub(crate) async fn build(
     source: &UvxSource,
     lock: &PythonLock,
     bridge: &[u8],
+    compiler: Option<&Compiler>,
 ) -> Result<Artifact, PackageError> {
     let installed = python_packages::install(tools, &source.packages, lock).await?;
+    let bytecode = match compiler {
+        Some(compiler) => {
+            compiler
+                .compile(tools, &installed.stage.in_package())
+                .await?
+        }
+        None => BTreeMap::new(),
+    };
     let (lock, bridge) = (lock.clone(), bridge.to_vec());
     super::in_background(source.clone(), move |source| {
-        pack(installed, source, &lock, bridge)
+        pack(installed, bytecode, source, &lock, bridge)
     })
     .await
 }
@@ -103,6 +121,7 @@ pub(crate) async fn build(
 /// Stage to artifact. Owns the directory that holds the files, so that it outlives a caller that went away.
 fn pack(
     Installed { work, stage }: Installed,
+    bytecode: BTreeMap<String, Content>,
     source: &UvxSource,
     lock: &PythonLock,
     bridge: Vec<u8>,
@@ -115,12 +134,13 @@ fn pack(
     );
     argv.extend(source.uvx.server_args.iter().cloned());
 
-    let sizes = stage.sizes()?;
-    let files = stage.files.into_iter();
-    let files = files.map(|(path, content)| (format!("{}/{path}", zip::PACKAGES_NAME), content));
+    let mut sizes = stage.sizes()?;
+    bytecode::add_size(&mut sizes, &bytecode)?;
+    let mut files = stage.in_package();
+    files.extend(bytecode);
     let artifact = assemble::assemble(Parts {
         subject: source.subject(),
-        files: files.collect(),
+        files,
         sizes,
         bridge,
         bridge_name: zip::BRIDGE_NAME,

@@ -105,8 +105,9 @@ impl DataSource for PackageDataSource {
             command: state.command.known().cloned().unwrap_or_default(),
             args: state.args.known().cloned().unwrap_or_default(),
             packages: state.packages.known().cloned().unwrap_or_default(),
-            // Whether scripts run does not change what is locked.
+            // Neither scripts nor bytecode change what is locked.
             allow_scripts: None,
+            compile_bytecode: false,
             runtime: state.runtime.known().cloned(),
             architecture: match state.architecture.as_str() {
                 Some("arm64") => Architecture::Arm64,

@@ -232,7 +232,7 @@ pub(crate) fn no_bridge(architecture: package::Architecture) -> Diagnostics {
 pub(crate) fn unknown_at_apply() -> Diagnostics {
     Diagnostic::error(
         "Server not known",
-        "`command`, `args`, `packages`, `allow_scripts`, `cwd`, `source_dir`, `source_excludes`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
+        "`command`, `args`, `packages`, `allow_scripts`, `compile_bytecode`, `cwd`, `source_dir`, `source_excludes`, `runtime` or `architecture` is still unknown while it is applied. This is a defect of the \
          provider; please report it with the configuration.",
     )
     .into()

@@ -43,6 +43,7 @@ mod npx_support;
 mod package_age;
 mod package_bridge;
 mod package_build;
+mod package_bytecode;
 mod package_fetched;
 mod package_finished;
 mod package_folder;

@@ -168,6 +168,92 @@ async fn the_zip_holds_bridge_lock_and_packages_and_nothing_of_the_build_machine
 }
 
 #[tokio::test]
+async fn stubs_and_tests_stay_only_where_something_reads_them() {
+    let (index, home) = (Index::start(), home());
+    let library = |name: &str| {
+        Wheel::new(name, "1.0")
+            .file(&format!("{name}/tests/__init__.py"), "")
+            .file(&format!("{name}/tests/data.txt"), "")
+    };
+    index.release(
+        &library("srv")
+            .script("srv", "srv:main")
+            .needs("named")
+            .needs("beside")
+            .needs("inner")
+            .needs("suite")
+            .file("srv/__init__.pyi", "")
+            .file("srv/_speed.abi3.so", self::library(X86_64))
+            .file("srv/_speed.pyi", "")
+            .file("srv/lonely.pyi", "")
+            .file("srv/sub/__init__.py", "import named\n")
+            .file("srv/sub/tests/test_sub.py", "import named.tests\n")
+            .file("srv/plain/tests/words.txt", "")
+            .file("srv/attest/a.py", "# nothing of contests or attests\n")
+            .file("srv/testing.py", ""),
+    );
+    // Each keeps its tests for another reason.
+    index.release(&library("named").file("named/entry.py", "import inner\n"));
+    index.release(&library("beside").file("beside/run.py", "path = here / 'tests'\n"));
+    index.release(&library("inner").file("inner/deep/run.py", "from ..tests import data\n"));
+    index.release(&Wheel::new("users", "1.0").file("users/a.py", "load('named.tests.data')\n"));
+    index.release(&Wheel::without_module("suite", "1.0").file("srv/tests/test_more.py", ""));
+    let mut spec = spec(&["srv"]);
+    spec.packages = vec!["users".to_owned()];
+    let artifact = built(&tools(&index.url(), home.path()), &spec).await;
+    let names: Vec<String> = contents(&artifact.zip)
+        .into_iter()
+        .filter_map(|(name, ..)| Some(name.strip_prefix("site-packages/")?.to_owned()))
+        .filter(|name| !name.contains(".dist-info/"))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "beside/__init__.py",
+            "beside/run.py",
+            "beside/tests/__init__.py",
+            "beside/tests/data.txt",
+            "inner/__init__.py",
+            "inner/deep/run.py",
+            "inner/tests/__init__.py",
+            "inner/tests/data.txt",
+            "named/__init__.py",
+            "named/entry.py",
+            "named/tests/__init__.py",
+            "named/tests/data.txt",
+            "srv/__init__.py",
+            "srv/_speed.abi3.so",
+            "srv/attest/a.py",
+            "srv/lonely.pyi",
+            "srv/plain/tests/words.txt",
+            "srv/sub/__init__.py",
+            "srv/testing.py",
+            "srv/tests/test_more.py",
+            "users/__init__.py",
+            "users/a.py",
+        ]
+    );
+
+    // Something that reads stubs.
+    spec.packages = vec!["users".to_owned(), "lazy-loader".to_owned()];
+    index.release(&Wheel::new("lazy-loader", "1.0"));
+    let artifact = built(&tools(&index.url(), home.path()), &spec).await;
+    let stubs: Vec<String> = contents(&artifact.zip)
+        .into_iter()
+        .map(|(name, ..)| name)
+        .filter(|name| name.ends_with(".pyi"))
+        .collect();
+    assert_eq!(
+        stubs,
+        [
+            "site-packages/srv/__init__.pyi",
+            "site-packages/srv/_speed.pyi",
+            "site-packages/srv/lonely.pyi"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_lock_is_installed_exactly_after_the_index_has_released_a_newer_version() {
     let (index, home) = (Index::start(), home());
     index.release(

@@ -36,6 +36,7 @@ fn spec(folder: &Path, command: &str) -> ServerSpec {
         args: Vec::new(),
         packages: Vec::new(),
         allow_scripts: None,
+        compile_bytecode: false,
         runtime: None,
         architecture: Architecture::X86_64,
         cwd: None,

@@ -74,6 +74,7 @@ pub(crate) fn spec(args: &[&str]) -> ServerSpec {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         packages: Vec::new(),
         allow_scripts: None,
+        compile_bytecode: false,
         runtime: None,
         architecture: Architecture::X86_64,
         cwd: None,
@@ -110,6 +111,14 @@ impl Wheel {
             metadata: String::new(),
             entry_points: String::new(),
             files: vec![(format!("{module}/__init__.py"), body.into_bytes())],
+        }
+    }
+
+    /// A wheel of nothing but what is added to it.
+    pub(crate) fn without_module(name: &str, version: &str) -> Self {
+        Self {
+            files: Vec::new(),
+            ..Self::new(name, version)
         }
     }
 

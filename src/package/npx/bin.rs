@@ -204,6 +204,7 @@ mod tests {
             runtime: None,
             architecture: Architecture::X86_64,
             allow_scripts: None,
+            compile_bytecode: false,
             cwd: None,
             source_dir: None,
             source_excludes: Vec::new(),

@@ -43,7 +43,7 @@ pub(crate) async fn install(
     npm: &NpmPackages,
     lock: &NpmLock,
 ) -> Result<Installed, PackageError> {
-    let work = npm::directory(tools)?;
+    let work = tools.work_directory()?;
     fill(tools, npm, lock, work.path()).await?;
     let lock = lock.clone();
     in_background(npm.clone(), move |npm| {

@@ -200,19 +200,6 @@ pub(crate) async fn write_project(
     Ok(())
 }
 
-/// A directory that only this user can look into, removed with the value.
-pub(crate) fn directory(tools: &Tools) -> Result<tempfile::TempDir, PackageError> {
-    let place = tools.temporary_directory();
-    tempfile::Builder::new()
-        .prefix("mcplambda-")
-        .tempdir_in(&place)
-        .map_err(|source| PackageError::Io {
-            action: "make a directory in",
-            path: place,
-            source,
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ pub(crate) async fn resolve(
     tools: &Tools,
     source: &NpxSource,
 ) -> Result<(NpmLock, Vec<Notice>), PackageError> {
-    let work = npm::directory(tools)?;
+    let work = tools.work_directory()?;
     let project = work.path();
     npm::write_project(&source.npm, project, &package_json(source), None).await?;
     let limit = Limit::of(tools, source, project).await?;

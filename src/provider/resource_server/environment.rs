@@ -31,6 +31,8 @@ pub(crate) struct SourceNote {
     pub(crate) packages: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) allow_scripts: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) compile_bytecode: bool,
     /// As [`noted_folder`](super::spec::noted_folder) says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source_dir: Option<String>,
@@ -222,6 +224,7 @@ mod tests {
                 source_dir: Some("./server".to_owned()),
                 source_excludes: vec!["tests/".to_owned()],
                 allow_scripts: Vec::new(),
+                compile_bytecode: true,
                 image_repository_url: Some("127.0.0.1:1/servers".to_owned()),
             },
         }

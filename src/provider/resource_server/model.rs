@@ -29,6 +29,7 @@ crate::model! {
         pub(crate) source_hash: String,
         pub(crate) packages: Vec<String>,
         pub(crate) allow_scripts: Vec<String>,
+        pub(crate) compile_bytecode: bool,
         pub(crate) minimum_package_age: f64,
         pub(crate) lock: String,
         pub(crate) process_scope: String,

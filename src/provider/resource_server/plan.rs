@@ -295,6 +295,8 @@ fn outputs_of_update(
         || prior.source_hash != planned.source_hash
         || remembered.code_drifted(prior)
         || empty_if_none(&prior.allow_scripts) != empty_if_none(&planned.allow_scripts)
+        || planned.compile_bytecode.is_unknown()
+        || spec::compiles(prior) != spec::compiles(planned)
         || differ!(prior, planned; runtime architecture image_repository_url);
     let other_role = role_changes(context, planned, prior);
     let configuration = other_role

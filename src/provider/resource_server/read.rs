@@ -148,6 +148,7 @@ fn launched(state: &mut Server, launch: &Launch) {
         ProcessScope::Invocation => "invocation",
     });
     state.startup_timeout = Attr::from(launch.startup_timeout);
+    state.compile_bytecode = Attr::Known(launch.note.compile_bytecode);
     state.aws_credentials = Attr::Known(launch.aws_credentials);
     keep_empty(&mut state.secrets, &launch.secrets, BTreeMap::is_empty);
     state.secrets_ttl = Attr::from(launch.secrets_ttl);

@@ -249,6 +249,14 @@ fn server(schema: Schema) -> Schema {
             ),
         )
         .attribute(
+            "compile_bytecode",
+            Attribute::bool().optional().computed().default(false).description(
+                "Whether Python files are packaged with their bytecode, for servers on Lambda's managed Python: a cold start then compiles \
+                 nothing. The machine that applies needs a Python of exactly the runtime's minor version, and a package is the same on two \
+                 machines only if they have the same release of it.",
+            ),
+        )
+        .attribute(
             "minimum_package_age",
             Attribute::number().optional().validate(validators::at_least(0)).description(
                 "Days that a release must have been published for to be chosen, so that one that was taken over by someone is likely to have been \

@@ -43,6 +43,7 @@ fn server_spec(
         || server.args.is_unknown()
         || server.packages.is_unknown()
         || server.allow_scripts.is_unknown()
+        || server.compile_bytecode.is_unknown()
         || server.cwd.is_unknown()
         || server.source_dir.is_unknown()
         || server.source_excludes.is_unknown()
@@ -56,6 +57,7 @@ fn server_spec(
         args: strings(&server.args),
         packages: strings(&server.packages),
         allow_scripts: server.allow_scripts.known().cloned(),
+        compile_bytecode: compiles(server),
         runtime: configured_runtime.known().cloned(),
         architecture: package_architecture(&server.architecture),
         cwd: server.cwd.known().cloned(),
@@ -64,6 +66,11 @@ fn server_spec(
         // Layers that are not known yet are some, all the same.
         layered: server.layers.is_unknown() || !strings(&server.layers).is_empty(),
     })
+}
+
+/// Whether bytecode goes into the package.
+pub(crate) fn compiles(server: &Server) -> bool {
+    server.compile_bytecode.known() == Some(&true)
 }
 
 pub(crate) fn package_architecture(architecture: &Attr<String>) -> package::Architecture {
@@ -111,6 +118,7 @@ pub(crate) fn launch(server: &Server, argv: Vec<String>) -> Launch {
             source_dir: noted_folder(&server.source_dir),
             source_excludes: strings(&server.source_excludes),
             allow_scripts: strings(&server.allow_scripts),
+            compile_bytecode: compiles(server),
             image_repository_url: server.image_repository_url.known().cloned(),
         },
     }
