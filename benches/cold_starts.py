@@ -37,7 +37,8 @@ def package(program, work, name, compile_bytecode):
     shutil.rmtree(folder, ignore_errors=True)
     with zipfile.ZipFile(job["zip"]) as packed:
         packed.extractall(folder)
-    return folder, said["argv"], os.path.getsize(job["zip"])
+    argv = [word.replace("/var/task", folder) for word in said["argv"]]
+    return folder, argv, os.path.getsize(job["zip"])
 
 
 def start(folder, argv, variables):
