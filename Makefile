@@ -16,19 +16,22 @@
 
 SHELL := /bin/sh
 VENV := target/venv
+# Built and tested together, always: with one package more or less cargo chooses other features of what they share, and compiles the AWS SDK anew.
+# Without the bridge, which is built by itself, as it is for Lambda.
+OURS := --package terraform-provider-mcplambda --package local-aws --package benches
 
 .PHONY: help build bridge local-aws check format lint doc hermetic test test-binaries arm64-test local-aws-test outside e2e e2e-servers e2e-servers-docs demo bench bench-docs bench-images bench-packaging bench-packaging-docs docs venv
 help:
 	@sed -n '/^# [a-z0-9-]*   /s/^# //p' Makefile
 
 build: bridge
-	cargo build --locked
+	cargo build --locked $(OURS) --bin terraform-provider-mcplambda
 
 bridge: tools
 	@bridge/build.sh
 
 local-aws: tools
-	cargo build --locked --package local-aws
+	cargo build --locked $(OURS) --bin local-aws
 
 check: format lint doc hermetic
 
@@ -46,14 +49,14 @@ doc:
 # The bridge by itself, as it is built for Lambda: the provider's features of serde_json would reorder its JSON.
 hermetic: bridge
 	@tests/local-aws/install.sh --only venv
-	cargo test --locked --quiet --package terraform-provider-mcplambda --package local-aws --package benches
+	cargo test --locked --quiet $(OURS)
 	cargo test --locked --quiet --package mcplambda-bridge
 
 test: tools-for-test tools-for-outside tools-for-images check local-aws-test outside e2e
 
 # Provider and local-aws as `cargo test` builds them: the same compiled dependencies serve check, local-aws-test and e2e.
 test-binaries: bridge
-	cargo build --locked --workspace --all-targets --quiet
+	cargo build --locked $(OURS) --all-targets --quiet
 
 # Without what waits for seconds or counts memory, and without two tests of a duty that the emulator refuses the bridge: to adopt orphans.
 arm64-test: tools
@@ -70,16 +73,16 @@ local-aws-test: venv test-binaries
 # These need neither terraform nor the provider, only the bridge and local-aws.
 outside: tools-for-outside bridge
 	@tests/outside/install.sh
-	cargo build --locked --package local-aws --quiet
+	cargo build --locked $(OURS) --bins --quiet
 	$(VENV)/bin/python -m pytest -q tests/outside
 
 e2e: venv test-binaries
-	cargo test --locked --workspace --test e2e
+	cargo test --locked $(OURS) --test e2e
 
 # Images of servers are made of a Debian root filesystem, which root makes.
 e2e-servers: venv tools-for-images test-binaries
 	@tests/local-aws/install.sh --only python --rootfs
-	MCPLAMBDA_SERVERS=all cargo test --locked --workspace --test e2e servers::
+	MCPLAMBDA_SERVERS=all cargo test --locked $(OURS) --test e2e servers::
 
 e2e-servers-docs: export MCPLAMBDA_UPDATE_DOCS = 1
 e2e-servers-docs: e2e-servers
@@ -101,7 +104,7 @@ bench-docs: bench
 
 # The packaging is the one that the tests are built with: its dependencies are compiled already.
 bench-packaging: venv bridge
-	cargo build --locked --quiet --workspace --example package-server
+	cargo build --locked --quiet $(OURS) --example package-server
 	cargo build --locked --quiet --release --package benches
 	@target=$${CARGO_TARGET_DIR:-target}; PATH="$(abspath $(VENV))/bin:$$PATH" "$$target/release/benches" packaging $(BENCH) \
 	    --ours "$$target/debug/examples/package-server" --work target/bench/packaging \
@@ -109,14 +112,14 @@ bench-packaging: venv bridge
 
 # What is sent to a registry: counted, not timed, so a build for tests does.
 bench-images: bridge
-	cargo build --locked --quiet --workspace --example image-bytes
+	cargo build --locked --quiet $(OURS) --example image-bytes
 	@"$${CARGO_TARGET_DIR:-target}/debug/examples/image-bytes" --docs docs/benchmarks.md
 
 bench-packaging-docs: BENCH += --docs docs/benchmarks.md
 bench-packaging-docs: bench-packaging
 
 docs:
-	MCPLAMBDA_UPDATE_DOCS=1 cargo test --locked --quiet --test it docs_fresh
+	MCPLAMBDA_UPDATE_DOCS=1 cargo test --locked --quiet $(OURS) --test it docs_fresh
 
 venv: tools-for-test
 	@tests/local-aws/install.sh
