@@ -254,7 +254,11 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
         sizes(bench, subject, &folder, &ours, report)?;
     }
     if bench.wanted("start") {
-        start::compare(bench, subject, &folder, &ours, report)?;
+        let compiled = match subject.registry {
+            Registry::PyPi => Some(ours::compiled(bench, subject, &folder, &lock)?),
+            Registry::Npm => None,
+        };
+        start::compare(bench, subject, &folder, (&ours, compiled.as_ref()), report)?;
     }
     if bench.wanted("args") {
         let changed = ours::package(bench, subject, &folder, Some(&lock), &["--changed"])?;

@@ -30,14 +30,25 @@ pub(crate) fn package(
     lock: Option<&str>,
     args: &[&str],
 ) -> Result<Package> {
-    let job = job(
-        bench,
-        subject,
-        &folder.join("our-cache"),
-        folder,
-        lock,
-        args,
-    );
+    let cache = folder.join("our-cache");
+    run(bench, job(bench, subject, &cache, folder, lock, args))
+}
+
+/// [`package`] with `compile_bytecode`, beside the other.
+pub(crate) fn compiled(
+    bench: &Bench,
+    subject: &Subject,
+    folder: &Path,
+    lock: &str,
+) -> Result<Package> {
+    let cache = folder.join("our-cache");
+    let mut job = job(bench, subject, &cache, folder, Some(lock), &[]);
+    job["compile_bytecode"] = json!(true);
+    job["zip"] = json!(folder.join("ours-compiled.zip"));
+    run(bench, job)
+}
+
+fn run(bench: &Bench, job: Value) -> Result<Package> {
     let mut command = Command::new(&bench.ours);
     command.arg(job.to_string());
     bench.environment(&mut command);

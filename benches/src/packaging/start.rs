@@ -1,6 +1,6 @@
 //! Cold starts of both packages behind the same bridge: from the bridge's process to the answer to `tools/list`.
 //!
-//! Enters: both zips. Leaves: one figure. Both are unpacked and have been started once: their files are in the page cache. Neither writes
+//! Enters: both zips, and ours with bytecode where there is one. Leaves: a figure of each. All are unpacked and have been started once: their files are in the page cache. Neither writes
 //! bytecode as it runs, because the bridge tells Python not to, as in Lambda.
 
 use std::fs;
@@ -21,7 +21,7 @@ pub(crate) fn compare(
     bench: &Bench,
     subject: &Subject,
     folder: &Path,
-    ours: &Package,
+    (ours, compiled): (&Package, Option<&Package>),
     report: &mut Report,
 ) -> Result<()> {
     let places = |name: &str, zip: &Path| -> Result<Places> {
@@ -42,16 +42,8 @@ pub(crate) fn compare(
             log: bench.work.join("stderr.log"),
         })
     };
-    let our_places = places("our-task", &ours.zip)?;
     let peer_places = places("peer-task", &folder.join("peer.zip"))?;
     let python = bench.python.to_string_lossy();
-    let our_argv = ours.argv.iter().enumerate().map(|(index, word)| {
-        match (index, subject.registry) {
-            // The same interpreter, not a shim in front of it.
-            (0, Registry::PyPi) => python.clone().into_owned(),
-            _ => word.replace(TASK_ROOT, &our_places.task_root.to_string_lossy()),
-        }
-    });
     let task = peer_places.task_root.to_string_lossy();
     let peer_argv = match subject.registry {
         Registry::PyPi => vec![
@@ -61,32 +53,43 @@ pub(crate) fn compare(
         ],
         Registry::Npm => vec!["node".to_owned(), format!("{task}/{}", subject.start)],
     };
-    let our_server = server::packaged(subject.name, our_argv.collect());
     let peer_server = server::packaged(subject.name, peer_argv);
     let start = |places: &Places, server: &Server| Runtime::bridge(places, server)?.first_listing();
-    start(&our_places, &our_server)?;
     start(&peer_places, &peer_server)?;
-    let (mut ratios, mut our_medians, mut peer_medians) = (vec![], vec![], vec![]);
-    for _ in 0..bench.rounds(7) {
-        let (mut our_times, mut peer_times) = (vec![], vec![]);
-        for _ in 0..4 {
-            our_times.push(millis(start(&our_places, &our_server)?));
-            peer_times.push(millis(start(&peer_places, &peer_server)?));
+    let variants = [("", Some(ours)), (", with `compile_bytecode`", compiled)];
+    for (variant, package) in variants {
+        let Some(package) = package else { continue };
+        let our_places = places("our-task", &package.zip)?;
+        let our_argv = package.argv.iter().enumerate().map(|(index, word)| {
+            match (index, subject.registry) {
+                // The same interpreter, not a shim in front of it.
+                (0, Registry::PyPi) => python.clone().into_owned(),
+                _ => word.replace(TASK_ROOT, &our_places.task_root.to_string_lossy()),
+            }
+        });
+        let our_server = server::packaged(subject.name, our_argv.collect());
+        start(&our_places, &our_server)?;
+        let (mut ratios, mut our_medians, mut peer_medians) = (vec![], vec![], vec![]);
+        for _ in 0..bench.rounds(7) {
+            let (mut our_times, mut peer_times) = (vec![], vec![]);
+            for _ in 0..4 {
+                our_times.push(millis(start(&our_places, &our_server)?));
+                peer_times.push(millis(start(&peer_places, &peer_server)?));
+            }
+            ratios.push(median(&our_times) / median(&peer_times));
+            our_medians.push(median(&our_times));
+            peer_medians.push(median(&peer_times));
         }
-        ratios.push(median(&our_times) / median(&peer_times));
-        our_medians.push(median(&our_times));
-        peer_medians.push(median(&peer_times));
+        let (ours, peer) = (middle(&our_medians), middle(&peer_medians));
+        let mut figure = figure(
+            "Cold start, ours divided by the peer's",
+            subject,
+            (2, Some(Target::AtMost(0.8))),
+            ratios,
+            format!("peer {peer}, ours {ours}"),
+        );
+        figure.what.push_str(variant);
+        report.figures.push(figure);
     }
-    report.figures.push(figure(
-        "Cold start, ours divided by the peer's",
-        subject,
-        (2, Some(Target::AtMost(0.8))),
-        ratios,
-        format!(
-            "peer {}, ours {}",
-            middle(&peer_medians),
-            middle(&our_medians)
-        ),
-    ));
     Ok(())
 }
