@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::image_support::{TestImage, TestRegistry, docker_configuration};
 use crate::package_support::{spec, tools};
 
-fn source(image: &str, architecture: Architecture) -> ImageSource {
+pub(crate) fn source(image: &str, architecture: Architecture) -> ImageSource {
     let spec = ServerSpec {
         command: "docker".to_owned(),
         architecture,
@@ -22,7 +22,7 @@ fn source(image: &str, architecture: Architecture) -> ImageSource {
 }
 
 /// Nothing of the user's settings: Docker's configuration would be below `home`.
-fn at(home: &Path) -> Tools {
+pub(crate) fn at(home: &Path) -> Tools {
     tools("http://127.0.0.1:9/", home)
 }
 
@@ -295,10 +295,6 @@ async fn credentials_that_cannot_be_had_are_not_taken_for_none() {
         (
             json!({"credHelpers": {host: "mcplambda-none"}}),
             "Unable to communicate with credential helper",
-        ),
-        (
-            json!({"auths": {host: {"identitytoken": "x"}}}),
-            "it holds an identity token",
         ),
         (
             json!({"auths": {host: {"auth": "%"}}}),

@@ -15,7 +15,7 @@ use crate::tfclient::Start;
 use crate::tfclient::value::decode;
 
 /// What the data source answers about `image`: its lock, or the error.
-async fn lock_of(start: Start, image: &str) -> Result<Value, String> {
+pub(crate) async fn lock_of(start: Start, image: &str) -> Result<Value, String> {
     let plugin = start.start().await;
     let schemas = plugin.schemas().await;
     let config = json!({
@@ -50,7 +50,7 @@ fn home() -> TempDir {
 }
 
 /// A provider that finds `docker-credential-test`, which is this script.
-fn with_helper(home: &Path, script: &str) -> Start {
+pub(crate) fn with_helper(home: &Path, script: &str) -> Start {
     let helper = home.join("docker-credential-test");
     std::fs::write(&helper, format!("#!/bin/sh\n{script}\n")).expect("written");
     std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("executable");
@@ -111,13 +111,13 @@ async fn a_credential_helper_that_has_none_leads_to_no_credentials_and_one_that_
 }
 
 /// An HTTP proxy that leads every tunnel to one address, and remembers what was asked for.
-struct Proxy {
-    url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    fn to(address: &str) -> Self {
+    pub(crate) fn to(address: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -134,7 +134,7 @@ impl Proxy {
     }
 
     /// `METHOD target`, each once.
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         let mut asked = self.asked.lock().expect("nobody panicked").clone();
         asked.dedup();
         asked

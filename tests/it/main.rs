@@ -29,6 +29,7 @@ mod handshake_socket;
 mod handshake_start;
 mod handshake_tls;
 mod image_assemble;
+mod image_identity;
 mod image_registry;
 mod image_roads;
 mod image_source;

@@ -1,4 +1,5 @@
-//! A registry's name in, what Docker's configuration has for it out: an entry of `auths`, or what a credential helper answers.
+//! A registry's name in, what Docker's configuration has for it out: an entry of `auths`, or what a credential helper answers; a name and a
+//! password, or an identity token.
 //!
 //! Where the configuration lies: `DOCKER_CONFIG`, else `.docker` below `HOME` (Docker's documentation, "docker login"). Refuses a
 //! configuration or helper that is there and fails: without it a private image would only seem not to exist.
@@ -16,7 +17,9 @@ use super::error::ImageError;
 /// With what a registry is spoken to, and where that comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
+    /// Anonymous where there is an identity token, which is no use in itself.
     pub(crate) auth: RegistryAuth,
+    identity: Option<String>,
     origin: String,
 }
 
@@ -38,6 +41,7 @@ impl Credentials {
     pub fn anonymous() -> Self {
         Self {
             auth: RegistryAuth::Anonymous,
+            identity: None,
             origin: "none".to_owned(),
         }
     }
@@ -46,8 +50,14 @@ impl Credentials {
     pub fn password(user: String, password: String, origin: impl Into<String>) -> Self {
         Self {
             auth: RegistryAuth::Basic(user, password),
+            identity: None,
             origin: origin.into(),
         }
+    }
+
+    /// The identity token, which stands for the user until it is revoked.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 }
 
@@ -83,13 +93,11 @@ pub(crate) async fn find(
             password,
             path.display().to_string(),
         )),
-        Ok(DockerCredential::IdentityToken(_)) => Err(failed(
-            registry,
-            &path,
-            "it holds an identity token, which is not understood here; sign in with a user name and a password or access token, or \
-             use a credential helper"
-                .to_owned(),
-        )),
+        Ok(DockerCredential::IdentityToken(token)) => Ok(Credentials {
+            identity: Some(token),
+            origin: path.display().to_string(),
+            ..Credentials::anonymous()
+        }),
         Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(Credentials::anonymous()),
         // The helpers' common way of saying that they have none.
         Err(CredentialRetrievalError::HelperFailure { stdout, .. })
@@ -97,7 +105,11 @@ pub(crate) async fn find(
         {
             Ok(Credentials::anonymous())
         }
-        Err(CredentialRetrievalError::HelperFailure { helper, stderr, stdout }) => Err(failed(
+        Err(CredentialRetrievalError::HelperFailure {
+            helper,
+            stderr,
+            stdout,
+        }) => Err(failed(
             registry,
             &path,
             format!(

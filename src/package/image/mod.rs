@@ -3,13 +3,14 @@
 //! Enters: [`ImageSource`]. Leaves: [`ImageLock`] (the digest that runs), [`Assembled`] (manifest, configuration and the one layer
 //! that is added), and what [`push`] put into a repository. Refuses images that Lambda could not run, before anything is sent.
 //!
-//! The path, as the file names read: `command` -> `source` -> `pull` (`credentials`, `registry`, `manifest`) -> `lock` -> `layer` ->
+//! The path, as the file names read: `command` -> `source` -> `pull` (`credentials`, `registry`, `identity`, `manifest`) -> `lock` -> `layer` ->
 //! `assemble` (`startup`) -> `push`; `origin` leads from what was pushed back to the lock.
 
 mod assemble;
 mod command;
 mod credentials;
 mod error;
+mod identity;
 mod layer;
 mod lock;
 mod manifest;

@@ -208,6 +208,7 @@ impl Passing<'_> {
 
     async fn pass_on(&self, layer: &Descriptor) -> Result<(), ImageError> {
         tracing::info!(layer.digest, layer.size, "passing on a layer");
+        self.here.stay_signed_in(self.origin).await?;
         let pulled = self
             .here
             .client

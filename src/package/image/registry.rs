@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::secrets::RegistryAuth;
 use oci_client::{Reference, RegistryOperation};
-
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::credentials::Credentials;
 use super::error::ImageError;
+use super::identity::Exchange;
 use crate::package::Tools;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const USER_AGENT: &str = concat!("mcplambda/", env!("CARGO_PKG_VERSION"));
 
 /// A registry and with what it is spoken to.
 pub(crate) struct Registry {
@@ -26,6 +28,8 @@ pub(crate) struct Registry {
     /// As in images' names: `docker.io`.
     pub(crate) host: String,
     pub(crate) credentials: Credentials,
+    /// Those of `AWS_CA_BUNDLE`.
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 impl Registry {
@@ -40,10 +44,14 @@ impl Registry {
         // A proxy that is given, and never used, keeps those of the environment out.
         let unused_proxy = plain.as_ref().map(|_| "http://127.0.0.1:9".to_owned());
         let certificates = bundle(tools)?;
+        let trusted = certificates.iter().map(|certificate| Certificate {
+            encoding: CertificateEncoding::Der,
+            data: certificate.to_vec(),
+        });
         // macOS cannot add to what the system trusts.
         let (only, extra) = match cfg!(target_os = "macos") {
-            true => (certificates, Vec::new()),
-            false => (Vec::new(), certificates),
+            true => (trusted.collect(), Vec::new()),
+            false => (Vec::new(), trusted.collect()),
         };
         let client = Client::try_from(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain.into_iter().collect()),
@@ -54,7 +62,7 @@ impl Registry {
             // One request for each blob: all registries take that, ECR no small chunks.
             use_monolithic_push: true,
             connect_timeout: Some(CONNECT_TIMEOUT),
-            user_agent: concat!("mcplambda/", env!("CARGO_PKG_VERSION")),
+            user_agent: USER_AGENT,
             ..ClientConfig::default()
         });
         let client = client.map_err(|error| ImageError::Unreachable {
@@ -66,6 +74,7 @@ impl Registry {
             client,
             host: host.to_owned(),
             credentials,
+            certificates,
         })
     }
 
@@ -79,11 +88,34 @@ impl Registry {
             RegistryOperation::Pull => "read the image",
             RegistryOperation::Push => "take the image",
         };
+        let exchanged = match self.credentials.identity() {
+            None => None,
+            Some(token) => {
+                let exchange = Exchange {
+                    token,
+                    place: &self.credentials.to_string(),
+                    reference,
+                    operation,
+                    certificates: &self.certificates,
+                };
+                exchange.run().await?.map(RegistryAuth::Bearer)
+            }
+        };
+        let auth = exchanged.as_ref().unwrap_or(&self.credentials.auth);
         self.client
-            .auth(reference, &self.credentials.auth, operation)
+            .auth(reference, auth, operation)
             .await
             .map(|_| ())
             .map_err(|error| self.error(error, reference, action))
+    }
+
+    /// Signs in to read once more if that may not have lasted: what an identity token is exchanged for can be good for a minute only. Other
+    /// credentials are the client's own to show again.
+    pub(crate) async fn stay_signed_in(&self, reference: &Reference) -> Result<(), ImageError> {
+        match self.credentials.identity() {
+            None => Ok(()),
+            Some(_) => self.sign_in(reference, RegistryOperation::Pull).await,
+        }
     }
 
     /// A manifest or index as it is, and its digest.
@@ -171,7 +203,7 @@ impl Registry {
 }
 
 /// The certificates that `AWS_CA_BUNDLE` names.
-fn bundle(tools: &Tools) -> Result<Vec<Certificate>, ImageError> {
+fn bundle(tools: &Tools) -> Result<Vec<CertificateDer<'static>>, ImageError> {
     let set = tools.environment.get(OsStr::new("AWS_CA_BUNDLE"));
     let Some(path) = set.filter(|path| !path.is_empty()).map(Path::new) else {
         return Ok(Vec::new());
@@ -182,12 +214,6 @@ fn bundle(tools: &Tools) -> Result<Vec<Certificate>, ImageError> {
     };
     let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .map(|certificate| {
-            certificate.map(|certificate| Certificate {
-                encoding: CertificateEncoding::Der,
-                data: certificate.to_vec(),
-            })
-        })
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(error.to_string()))?;
     match certificates.is_empty() {
@@ -216,7 +242,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// An error and its causes, without saying the same thing twice.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(current) = next {
