@@ -19,7 +19,7 @@ use super::bytecode::Compiler;
 use super::{Artifact, HANDLER, Lock, PackageError, Source, Tools, digest};
 
 /// To be raised with every change of what goes into a package, of how it is packed, or of what is kept with it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes of all packages together: a few hundred of the usual size.
 const LIMIT: u64 = 2 * 1024 * 1024 * 1024;

@@ -6,7 +6,7 @@
 //!
 //! The path, as the file names read: `source` (`uvx_command`, `runtime`; `custom` with `program`, `folder`, `managed`, `requirements`) ->
 //! `lock` (`resolve`, `wheel`) -> `finished`, if it was made before (`cache`), or else `python_packages` -> `uvx` (`entry_point`) or
-//! `custom` -> `stage` (`python_prune`, `elf`) -> `bytecode` (`marshal`), if it is asked for -> `assemble` -> `zip` -> `digest`. `uv` runs
+//! `custom` -> `stage` (`python_prune`, `elf`) -> `bytecode` (`marshal`), if it is asked for -> `assemble` -> `zip` (`deflate`, `zip_archive`) -> `digest`. `uv` runs
 //! the tool, `uv_report` reads its complaints, `uv_age` keeps it from fresh releases (`release_age`). `npx` is the same for npm packages.
 
 mod architecture;
@@ -15,6 +15,7 @@ pub mod bridge;
 mod bytecode;
 mod cache;
 mod custom;
+mod deflate;
 mod digest;
 mod elf;
 mod entry_point;
@@ -52,6 +53,7 @@ mod uvx;
 mod uvx_command;
 mod wheel;
 mod zip;
+mod zip_archive;
 
 use std::collections::BTreeMap;
 

@@ -191,8 +191,9 @@ async fn install_lines(
             "--only-binary",
             ":all:",
             "--no-compile-bytecode",
+            // Files are only read there: a quarter of what copies take. Across file systems `uv` copies all the same.
             "--link-mode",
-            "copy",
+            "hardlink",
         ]
         .map(Into::into),
     );

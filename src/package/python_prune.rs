@@ -34,13 +34,14 @@ pub(crate) fn useless(
         gone.extend(stubs.cloned());
     }
     let mut suites: BTreeSet<&str> = files.keys().filter_map(|path| suite(path, files)).collect();
-    if !suites.is_empty() {
-        for (path, content) in files {
-            if is_source(path) && suite(path, files).is_none() {
-                let text = content.read()?;
-                let text = String::from_utf8_lossy(&text);
-                suites.retain(|suite| !names(path, &text, suite));
-            }
+    for (path, content) in files {
+        if suites.is_empty() {
+            break;
+        }
+        if is_source(path) && suite(path, files).is_none() {
+            let text = content.read()?;
+            let text = String::from_utf8_lossy(&text);
+            suites.retain(|suite| !names(path, &text, suite));
         }
     }
     let in_suite = |path: &String| suite(path, files).is_some_and(|suite| suites.contains(suite));

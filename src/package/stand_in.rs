@@ -1,8 +1,8 @@
-//! What `uv` asks a Python interpreter about itself, answered for a machine that has none.
+//! What `uv` asks a Python interpreter about itself, answered without one.
 //!
 //! `uv` wants an interpreter even where nothing will run in it: wheels for Lambda's platform are chosen and unpacked by what is asked for, not
-//! by what answers. So where it finds none, a script answers. It runs nothing, and is given to nothing but `uv`. Only for systems with
-//! a shell; elsewhere a Python has to be there.
+//! by what answers. So a script answers, at once and the same whatever Python the machine has, if any. It runs nothing, and is given to nothing
+//! but `uv`. Only for systems with a shell; elsewhere a Python has to be there.
 //!
 //! Source: what uv 0.7 to 0.13.9 were seen to read of an interpreter's answer. A `uv` that asks for more needs a Python.
 

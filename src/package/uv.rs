@@ -20,7 +20,7 @@ pub(crate) enum Step {
 /// What `uv` says when it does not understand an interpreter's answer.
 const NOT_INSPECTED: &str = "Failed to inspect Python interpreter";
 
-/// The Python that is stood in for where no version was asked for: `uv.lock` says for which ones it was made.
+/// The Python that is stood in for where no version is asked for: `uv.lock` says for which ones it was made.
 const PYTHON: &str = "3.13";
 
 /// Variables that would make the outcome depend on the machine, for every step.
@@ -81,30 +81,44 @@ pub(crate) enum Failure {
 }
 
 /// Runs `uv` with `arguments`, writes `input` to it and returns what it said.
+///
+/// Where they say for which Python it is, none of this machine's is asked about itself: the stand-in answers at once, and the same everywhere.
 pub(crate) async fn run(
     tools: &Tools,
     step: Step,
     arguments: &[String],
     input: &str,
 ) -> Result<Output, Failure> {
-    match run_once(tools, step, arguments, input, None).await {
-        Err(Failure::Complaint(complaint)) if Report::read(&complaint.0).lacks_interpreter() => {
-            // What it asks an interpreter, this answers as well.
-            let folder = tools.cache().map(|cache| cache.join("tools"));
-            let version = value_of(arguments, "--python-version").unwrap_or(PYTHON);
-            let stand_in = folder.and_then(|folder| stand_in::write(&folder, version).ok());
-            let Some(python) = stand_in else {
-                return Err(Failure::Complaint(complaint));
-            };
-            match run_once(tools, step, arguments, input, Some(&python)).await {
-                // This `uv` asks for more.
-                Err(Failure::Complaint(Complaint(text))) if text.contains(NOT_INSPECTED) => {
-                    Err(Failure::Complaint(complaint))
-                }
-                other => other,
+    let Some(version) = value_of(arguments, "--python-version") else {
+        return match run_once(tools, step, arguments, input, None).await {
+            Err(Failure::Complaint(complaint))
+                if Report::read(&complaint.0).lacks_interpreter() =>
+            {
+                let stood_in = run_stood_in(tools, step, arguments, input, PYTHON).await;
+                stood_in.unwrap_or(Err(Failure::Complaint(complaint)))
             }
-        }
-        other => other,
+            other => other,
+        };
+    };
+    match run_stood_in(tools, step, arguments, input, version).await {
+        Some(done) => done,
+        None => run_once(tools, step, arguments, input, None).await,
+    }
+}
+
+/// `None` where there is no stand-in, or this `uv` asks for more than it answers.
+async fn run_stood_in(
+    tools: &Tools,
+    step: Step,
+    arguments: &[String],
+    input: &str,
+    version: &str,
+) -> Option<Result<Output, Failure>> {
+    let folder = tools.cache()?.join("tools");
+    let python = stand_in::write(&folder, version).ok()?;
+    match run_once(tools, step, arguments, input, Some(&python)).await {
+        Err(Failure::Complaint(Complaint(text))) if text.contains(NOT_INSPECTED) => None,
+        done => Some(done),
     }
 }
 

@@ -4,14 +4,13 @@
 //! umask and by operating system. Refuses what is over Lambda's limits, before anything is sent.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read};
 
-use ::zip::write::SimpleFileOptions;
-use ::zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
+use ::zip::ZipArchive;
 
 use super::assemble::Subject;
 use super::stage::Content;
-use super::{Lock, PackageError, elf};
+use super::{Lock, PackageError, deflate, zip_archive};
 
 /// What Lambda accepts of a zip.
 ///
@@ -49,9 +48,6 @@ pub(crate) const PACKAGES_NAME: &str = "site-packages";
 /// Where installed npm packages lie, as Node finds them from the files beside it.
 pub(crate) const NODE_MODULES: &str = "node_modules";
 
-/// Deflate's usual level: higher ones take twice the time for one part in a hundred.
-const LEVEL: i64 = 6;
-
 /// A zip and what its files add up to.
 pub(crate) struct Packed {
     pub(crate) zip: Vec<u8>,
@@ -60,41 +56,13 @@ pub(crate) struct Packed {
 
 /// Packs `files`, by their full path in the zip.
 pub(crate) fn pack(files: &BTreeMap<String, Content>) -> Result<Packed, PackageError> {
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let mut unzipped = 0;
-    for (path, content) in files {
-        let bytes = content.read()?;
-        unzipped += bytes.len() as u64;
-        let mode = if elf::is_elf(&bytes) || bytes.starts_with(b"#!") {
-            0o755
-        } else {
-            0o644
-        };
-        let options = SimpleFileOptions::default()
-            .system(System::Unix)
-            .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(LEVEL))
-            .last_modified_time(DateTime::DEFAULT)
-            .unix_permissions(mode);
-        let written = writer
-            .start_file(path.as_str(), options)
-            .map_err(std::io::Error::from);
-        written
-            .and_then(|()| writer.write_all(&bytes))
-            .map_err(|error| unpackable(path, &error))?;
-    }
-    let zip = writer
-        .finish()
-        .map_err(|error| unpackable("the package", &error.into()))?
-        .into_inner();
+    let entries = deflate::entries(files)?;
+    let unzipped = entries.iter().map(|entry| entry.size as u64).sum();
+    let zip = zip_archive::write(&entries).map_err(|error| PackageError::Unpackageable {
+        path: "the package".to_owned(),
+        reason: format!("it does not fit into a zip: {error}"),
+    })?;
     Ok(Packed { zip, unzipped })
-}
-
-fn unpackable(path: &str, error: &std::io::Error) -> PackageError {
-    PackageError::Unpackageable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
 }
 
 /// Checks one of the limits; `sizes` are the unzipped bytes of each part that a user could leave out.

@@ -18,7 +18,7 @@ use crate::package_support::{Index, Wheel, source, spec, tools};
 const BRIDGE: &[u8] = b"\x7fELF stands for the bridge";
 
 /// Of [`server`] with `lib` 2.0 and [`BRIDGE`].
-const GOLDEN: &str = "nT7BjmU1U9AePKkVmj6t0STpNnU1s+ECi63Xxskz5PE=";
+const GOLDEN: &str = "AUZdmq2XPA7FdeOQ+N5UWRqoCRzlzKZDDzof7rOxDqQ=";
 
 fn home() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
