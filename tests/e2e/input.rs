@@ -254,3 +254,64 @@ fn an_index_that_cannot_be_reached_is_a_warning_at_plan_and_an_error_at_apply() 
     index.set_offline(false);
     workspace.converge();
 }
+
+/// `text` with its first number after `mark` as `N`: how old a release is depends on the day.
+fn undated(text: &str, mark: &str) -> String {
+    let (before, after) = text.split_once(mark).expect("a mark");
+    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{before}{mark}N{rest}")
+}
+
+#[test]
+fn a_release_that_is_too_fresh_is_refused_where_it_is_named_and_planned_once_it_is_old_enough() {
+    let local = LocalAws::start();
+    // The public registries, which say when releases were published.
+    let workspace = Workspace::new(&local, None, "");
+    let main = |command: &str, package: &str, days: u32| {
+        server(&format!(
+            "  name = \"tools\"\n  command = \"{command}\"\n  args = [\"{package}\"]\n  minimum_package_age = {days}"
+        ))
+    };
+    for (command, pinned, name, version) in [
+        (
+            "uvx",
+            "mcp-server-time==2025.9.25",
+            "mcp-server-time",
+            "2025.9.25",
+        ),
+        (
+            "npx",
+            "@modelcontextprotocol/server-sequential-thinking@2025.7.1",
+            "@modelcontextprotocol/server-sequential-thinking",
+            "2025.7.1",
+        ),
+    ] {
+        let error = refused(
+            &local,
+            &workspace,
+            &main(command, pinned, 36500),
+            "args",
+            &[],
+        );
+        assert_eq!(
+            (
+                error.summary.as_str(),
+                error.line.as_str(),
+                undated(&error.detail, "was published ").as_str()
+            ),
+            (
+                "Packages cannot be resolved",
+                format!("args = [\"{pinned}\"]").as_str(),
+                format!(
+                    "`{name} {version}` was published N days ago, and `minimum_package_age` is 36500 days. Ask for an older release, or lower \
+                     `minimum_package_age`"
+                )
+                .as_str()
+            )
+        );
+        workspace.write(&main(command, pinned, 7));
+        let plan = workspace.plan();
+        plan.changes(&[("mcplambda_server.tools", "create")]);
+        assert_eq!(plan.diagnostics, []);
+    }
+}
