@@ -369,6 +369,70 @@ async fn a_registry_that_does_not_say_when_packages_were_published_is_refused() 
     );
 }
 
+#[tokio::test]
+async fn a_release_without_a_time_is_refused_however_deep_it_lies() {
+    let registry = Registry::with([]);
+    registry.release_at(
+        &Package::new("srv", "1.0.0")
+            .bin("srv", "index.js")
+            .needs("lib", "^1")
+            .needs("other", "npm:@team/real@^2"),
+        DAYS_30,
+    );
+    registry.release_at(&Package::new("lib", "1.0.0").needs("deep", "^1"), DAYS_30);
+    registry.release_at(&Package::new("@team/real", "2.0.0"), DAYS_30);
+    // Which needs what has a time.
+    registry.release(&Package::new("deep", "1.0.0").needs("@team/real", "^2"));
+    let untold = |name: &str| {
+        pair(
+            "minimum_package_age",
+            &format!(
+                "the npm registry does not say when `{name}` was published, so `minimum_package_age` (7 days) cannot be kept. Use an index that gives \
+                 the time of upload, or remove `minimum_package_age`"
+            ),
+        )
+    };
+    let srv = npx_support::spec(&["srv"]);
+    let of_deep = home();
+    let tools = of_npm(&registry, of_deep.path(), 7.0);
+    assert_eq!(refusal(&tools, &srv).await, untold("deep"));
+    // Times of other releases of it are none of this one.
+    registry.release_at(&Package::new("deep", "0.9.0"), DAYS_30);
+    registry.release_at(&Package::new("deep", "1.0.1"), DAYS_3);
+    let of_other = home();
+    let tools = of_npm(&registry, of_other.path(), 7.0);
+    assert_eq!(refusal(&tools, &srv).await, untold("deep"));
+    registry.release_at(&Package::new("deep", "1.0.0"), DAYS_30);
+    registry.release(&Package::new("@team/real", "2.1.0"));
+    let of_real = home();
+    let tools = of_npm(&registry, of_real.path(), 7.0);
+    assert_eq!(refusal(&tools, &srv).await, untold("@team/real"));
+    registry.release_at(&Package::new("@team/real", "2.1.0"), DAYS_10);
+    let of_all = home();
+    let tools = of_npm(&registry, of_all.path(), 7.0);
+    assert_eq!(
+        chosen(&tools, &srv).await.expect("resolved"),
+        "deep 1.0.0\nlib 1.0.0\nother 2.1.0\nsrv 1.0.0"
+    );
+}
+
+#[tokio::test]
+async fn an_exception_among_npms_own_settings_does_not_loosen_the_age() {
+    let registry = registry();
+    let home = home();
+    std::fs::write(
+        home.path().join(".npmrc"),
+        "min-release-age=3\nmin-release-age-exclude[]=lib\nmin-release-age-exclude[]=srv\n",
+    )
+    .expect("written");
+    let tools = of_npm(&registry, home.path(), 7.0);
+    let srv = npx_support::spec(&["srv"]);
+    assert_eq!(
+        chosen(&tools, &srv).await.expect("resolved"),
+        "lib 2.0.0\nsrv 1.0.0"
+    );
+}
+
 #[test]
 fn an_image_takes_no_minimum_age() {
     let image = ServerSpec {

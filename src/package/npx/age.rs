@@ -1,22 +1,26 @@
 //! Keeps `npm` from choosing releases that are too fresh: the minimum age and the user's own settings of `npm` in, options of `npm` out; and
 //! why nothing could be chosen.
 //!
-//! The stricter of the two counts. Refuses a registry that does not say when releases were published, which `npm` would pass over in silence.
+//! The stricter of the two counts; the user's exceptions do not. Refuses releases of which a registry does not say when they were published: `npm`
+//! chooses them in silence.
 //!
-//! Source: npm documentation, "config" (`before`, `min-release-age`); registry API, `time` of a package.
+//! Source: npm documentation, "config" (`before`, `min-release-age`, `min-release-age-exclude`), "outdated"; registry API, `time` of a package.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
 use nodejs_semver::Version;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
 
 use super::NpxSource;
 use super::lock::NpmLock;
 use super::npm::{self, Failure};
-use super::spec;
-use crate::package::{MinimumAge, PackageError, Tools, release_age};
+use super::tree::PROJECT;
+use super::{report, spec};
+use crate::package::{MinimumAge, PackageError, Tool, Tools, release_age};
 
 /// What `npm` is told, and what that means.
 pub(crate) struct Limit {
@@ -34,6 +38,12 @@ struct Kept {
 
 /// Options of the user that say the same, in the notation of the command line that was read.
 const OPTIONS: [&str; 2] = ["--before=", "--min-release-age="];
+
+/// No package is excepted, whatever `.npmrc` says.
+const NO_EXCEPTIONS: &str = "--min-release-age-exclude=";
+
+/// Before anything was published. Not the first moment of all: a time of zero could be taken for none.
+const BEFORE_ALL: &str = "--before=1970-01-02T00:00:00Z";
 
 /// What a registry says of a package besides its releases.
 #[derive(Deserialize, Default)]
@@ -66,14 +76,16 @@ impl Limit {
         let own = of_user(tools, source, project, &same).await?;
         let strictest = own.map_or(last, |own| own.min(last));
         others.push(format!("--before={}", release_age::rfc3339(strictest)));
+        others.push(NO_EXCEPTIONS.to_owned());
         Ok(Self {
             kept: Some(Kept { minimum, last }),
             resolver_options: others,
         })
     }
 
-    /// Whether the registry of each package that the configuration names says when its releases were published, and so whether `npm` has
-    /// looked at that.
+    /// Whether `npm` could look at the age of everything in `lock`, which was resolved with this limit. `project` is used up.
+    ///
+    /// `npm outdated` lists what could be had of what a project asks for. Of what was published before anything was that is only what has no time.
     ///
     /// # Errors
     ///
@@ -88,20 +100,42 @@ impl Limit {
         let Some(kept) = self.kept else {
             return Ok(());
         };
-        for spec in &source.npm.named {
-            let Some(pin) = lock.top(&spec.name) else {
-                continue;
-            };
-            let published = published(tools, source, project, &spec.name).await?;
-            if !published.time.contains_key(&pin.version) {
-                return Err(PackageError::NoUploadTime {
-                    index: "npm registry",
-                    package: spec.name.clone(),
-                    minimum: kept.minimum,
-                });
-            }
+        let releases = releases(source, lock);
+        let needs: Map<String, Value> = (0..)
+            .zip(&releases)
+            .map(|(number, (name, version))| {
+                let wanted = format!("npm:{name}@{version}");
+                (alias(number), Value::from(wanted))
+            })
+            .collect();
+        let package = json!({"name": PROJECT, "private": true, "dependencies": needs});
+        npm::write_project(&source.npm, project, &package.to_string(), None).await?;
+        let mut options = self.resolver_options.clone();
+        // What was read to choose is there still.
+        options.extend([BEFORE_ALL, "--prefer-offline"].map(str::to_owned));
+        let listed = match npm::run(tools, &source.npm, project, &["outdated"], &options).await {
+            Ok(listed) => listed,
+            // Some releases of npm end with 1 where anything is listed.
+            Err(Failure::Complaint(complaint)) if complaint.code.is_empty() => complaint.output,
+            Err(failure) => return Err(unanswered(source, failure)),
+        };
+        let listed: BTreeMap<String, IgnoredAny> =
+            serde_json::from_str(&listed).map_err(|error| PackageError::ToolFailed {
+                tool: Tool::Npm,
+                action: SAY_WHEN,
+                output: format!("its answer cannot be read: {error}"),
+            })?;
+        let untold = (0..).zip(&releases).find(|(number, (name, version))| {
+            listed.contains_key(&format!("{}:{name}@{version}", alias(*number)))
+        });
+        match untold {
+            None => Ok(()),
+            Some((_, (name, _))) => Err(PackageError::NoUploadTime {
+                index: "npm registry",
+                package: (*name).to_owned(),
+                minimum: kept.minimum,
+            }),
         }
-        Ok(())
     }
 
     /// What `error` is when the limit is its reason.
@@ -155,6 +189,36 @@ impl Published {
     }
 }
 
+/// Name in the registry and version of all that is in `lock`; first those that the configuration names.
+fn releases<'a>(source: &'a NpxSource, lock: &'a NpmLock) -> Vec<(&'a str, &'a str)> {
+    let named = source.npm.named.iter();
+    let named = named.filter_map(|spec| Some((spec.name.as_str(), lock.top(&spec.name)?)));
+    let all = lock
+        .pins()
+        .iter()
+        .filter_map(|(place, pin)| Some((place.last()?.as_str(), pin)));
+    let mut releases = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, pin) in named.chain(all) {
+        let name = pin.alias_of.as_deref().unwrap_or(name);
+        if seen.insert((name, pin.version.as_str())) {
+            releases.push((name, pin.version.as_str()));
+        }
+    }
+    releases
+}
+
+/// The name by which a project asks for the release of that number: it may ask for two releases of one package.
+fn alias(number: usize) -> String {
+    format!("p{number}")
+}
+
+const SAY_WHEN: &str = "say when a package was published";
+
+fn unanswered(source: &NpxSource, failure: Failure) -> PackageError {
+    report::read(failure, SAY_WHEN, &source.npm.target())
+}
+
 /// What the registry says of `package`.
 async fn published(
     tools: &Tools,
@@ -164,13 +228,7 @@ async fn published(
 ) -> Result<Published, PackageError> {
     let arguments = ["view", package, "time", "dist-tags"];
     let told = npm::run(tools, &source.npm, project, &arguments, &[]).await;
-    let text = told.map_err(|failure| {
-        super::report::read(
-            failure,
-            "say when a package was published",
-            &source.npm.target(),
-        )
-    })?;
+    let text = told.map_err(|failure| unanswered(source, failure))?;
     // Nothing at all, or only one of the two, where the registry does not say.
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }

@@ -53,6 +53,8 @@ pub(crate) struct Complaint {
     pub(crate) detail: String,
     /// What it wrote on standard error.
     pub(crate) text: String,
+    /// What it wrote on standard output.
+    pub(crate) output: String,
 }
 
 /// Why a run did not succeed.
@@ -156,6 +158,7 @@ fn complaint(output: &str, complaints: &str, status: &str) -> Complaint {
             true => format!("it ended with {status} and said nothing"),
             false => text.join("\n"),
         },
+        output: output.to_owned(),
     }
 }
 

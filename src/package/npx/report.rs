@@ -45,6 +45,7 @@ pub(crate) fn read(failure: Failure, action: &'static str, target: &str) -> Pack
         summary,
         detail,
         text,
+        ..
     } = complaint;
     let said = || one_line(&summary, &code);
     match code.as_str() {
@@ -167,6 +168,7 @@ mod tests {
             summary: summary.to_owned(),
             detail: detail.to_owned(),
             text: "what npm wrote".to_owned(),
+            output: String::new(),
         };
         read(
             Failure::Complaint(complaint),
