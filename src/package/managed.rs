@@ -188,6 +188,14 @@ impl Packages {
         }
     }
 
+    /// The package manager that chooses their versions. Those of a folder with a package.json are in its lock file, which is read here.
+    pub(crate) fn resolver(&self) -> Option<Tool> {
+        match self {
+            Self::Python(_) => Some(Tool::Uv),
+            Self::Node(_) => None,
+        }
+    }
+
     /// The element of the configuration that names `package`.
     pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
         match self {

@@ -156,7 +156,15 @@ impl Source {
         }
     }
 
-    /// The package manager that resolves and installs what it needs, if anything is to be installed.
+    /// The package manager that [`super::resolve`] asks, if any.
+    pub fn resolver(&self) -> Option<Tool> {
+        match self {
+            Self::Custom(source) => source.packages()?.resolver(),
+            Self::Uvx(_) | Self::Npx(_) | Self::Image(_) => self.tool(),
+        }
+    }
+
+    /// The package manager that installs what it needs, if anything is to be installed; one that [`super::resolve`] asks is the same.
     pub fn tool(&self) -> Option<Tool> {
         match self {
             Self::Uvx(_) => Some(Tool::Uv),

@@ -33,7 +33,7 @@ use super::http_client::{
 use super::tool_files;
 use crate::deploy::Aws;
 use crate::package::fetched_tools::{self, Pins};
-use crate::package::{MinimumAge, PackageError, Source, Tools};
+use crate::package::{MinimumAge, PackageError, Tool, Tools};
 
 /// Attempts the SDK makes when neither environment nor profile says otherwise.
 const SDK_DEFAULT_ATTEMPTS: u32 = 3;
@@ -157,21 +157,21 @@ impl Clients {
         self.config.artifact_bucket.as_deref()
     }
 
-    /// What `source` is resolved and installed with: as configured, on PATH, or fetched. Releases are chosen that are at least
-    /// `minimum_age` old.
+    /// What packages are resolved and installed with, as configured, on PATH, or fetched; `tool` is there, if one is named. Releases are chosen
+    /// that are at least `minimum_age` old.
     ///
     /// # Errors
     /// [`PackageError`] about a tool that is missing and cannot be fetched.
     pub async fn tools_for(
         &self,
-        source: &Source,
+        tool: Option<Tool>,
         minimum_age: Option<MinimumAge>,
     ) -> Result<Tools, PackageError> {
         let tools = Tools {
             minimum_age,
             ..self.tools()
         };
-        let Some(tool) = source.tool() else {
+        let Some(tool) = tool else {
             return Ok(tools);
         };
         let environment = Arc::new(tools.environment.clone());

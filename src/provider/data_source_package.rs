@@ -132,7 +132,7 @@ impl DataSource for PackageDataSource {
         }
         let clients = context.require_data()?;
         let tools = clients
-            .tools_for(&source, minimum_age)
+            .tools_for(source.resolver(), minimum_age)
             .await
             .map_err(|error| report::packaging(&error, &source))?;
         let lock = match source.is_locked() {

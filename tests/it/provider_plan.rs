@@ -1,5 +1,7 @@
 //! The plan of a server through the real binary: where Terraform hands private state back to later plans, versions are planned and stay; elsewhere they are left to apply.
 
+use std::path::PathBuf;
+
 use mcplambda::plugin::tfplugin6::{ClientCapabilities, configure_provider, plan_resource_change};
 use serde_json::{Value, json};
 
@@ -15,15 +17,17 @@ fn release(index: &Index, version: &str) -> String {
 }
 
 async fn started(index: &Index, home: &std::path::Path) -> Plugin {
-    let plugin = Start::default()
-        .env("HOME", home)
+    let start = Start::default()
         .env("UV_DEFAULT_INDEX", index.url())
-        .env("UV_NO_CONFIG", "1")
-        .start()
-        .await;
+        .env("UV_NO_CONFIG", "1");
+    started_with(start, Some(uv()), home).await
+}
+
+async fn started_with(start: Start, uv: Option<PathBuf>, home: &std::path::Path) -> Plugin {
+    let plugin = start.env("HOME", home).start().await;
     let config = json!({
         "region": "eu-north-1", "access_key": "AKID", "secret_key": "secret", "skip_credentials_validation": true,
-        "uv_path": uv(), "cache_dir": home.join("cache"),
+        "uv_path": uv, "cache_dir": home.join("cache"),
     });
     let request = configure_provider::Request {
         terraform_version: "1.16.0".to_owned(),
@@ -250,4 +254,33 @@ async fn releases_that_are_too_fresh_or_yanked_are_told_where_they_are_asked_for
              and none is chosen here; remove it, and name a digest of the image if it is to stay the same."
         ]
     );
+}
+
+#[tokio::test]
+async fn a_plan_of_a_node_folder_needs_no_npm() {
+    let home = tempfile::tempdir().expect("a directory");
+    let folder = home.path().join("app");
+    std::fs::create_dir(&folder).expect("a folder");
+    let integrity = format!("sha512-{}==", "A".repeat(86));
+    let manifest = json!({"dependencies": {"lib": "^1"}});
+    let lock = json!({"lockfileVersion": 3, "packages": {
+        "": manifest, "node_modules/lib": {"version": "1.0.0", "integrity": integrity},
+    }});
+    for (name, text) in [
+        ("server.js", "require('lib')\n".to_owned()),
+        ("package.json", manifest.to_string()),
+        ("package-lock.json", lock.to_string()),
+    ] {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
+    // None is there, and none could be fetched.
+    let start = Start::default()
+        .env("PATH", "/nonexistent")
+        .env("npm_config_registry", "http://127.0.0.1:9/");
+    let plugin = started_with(start, None, home.path()).await;
+    let further = json!({"command": "node", "args": ["server.js"], "source_dir": folder});
+    let (planned, _) = plan_with(&plugin, &further, true, None).await;
+    assert_eq!(planned["lock"], format!("lib@1.0.0 {integrity}\n"));
+    assert_eq!(planned["resolved_packages"], json!({"lib": "1.0.0"}));
+    assert!(!home.path().join("cache").exists());
 }

@@ -311,7 +311,10 @@ async fn package(
     server: &mut Server,
 ) -> Result<Artifact, Diagnostics> {
     let tools = clients
-        .tools_for(source, spec::minimum_age(&server.minimum_package_age))
+        .tools_for(
+            source.tool(),
+            spec::minimum_age(&server.minimum_package_age),
+        )
         .await
         .map_err(|error| report::packaging(&error, source))?;
     let lock = match server.lock.as_str() {

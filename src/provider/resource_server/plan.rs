@@ -186,7 +186,7 @@ async fn resolve(
     planned: &Server,
 ) -> Result<Resolution, PackageError> {
     let minimum_age = spec::minimum_age(&planned.minimum_package_age);
-    let tools = clients.tools_for(source, minimum_age).await?;
+    let tools = clients.tools_for(source.resolver(), minimum_age).await?;
     package::resolution(&tools, source).await
 }
 
