@@ -58,6 +58,7 @@ async fn measure() -> String {
         environment: BTreeMap::new(),
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     };
     let shipped = bridge::binary(Architecture::X86_64).expect("a bridge: run `make bridge` first");
     let mut changed = shipped.to_vec();

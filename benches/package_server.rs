@@ -57,6 +57,7 @@ async fn package_one(job: Job) -> Result<(), Box<dyn Error>> {
         environment: std::env::vars_os().collect(),
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: Some(mcplambda::provider::downloads::over_http()),
     };
     let source = package::open(package::plan_source(&spec)?).await?;
     let begun = Instant::now();

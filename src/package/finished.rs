@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::bytecode::Compiler;
-use super::{Artifact, HANDLER, Lock, PackageError, Source, Tools, digest};
+use super::{Artifact, HANDLER, Lock, PackageError, Source, Tools, cache, digest};
 
 /// To be raised with every change of what goes into a package, of how it is packed, or of what is kept with it.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes of all packages together: a few hundred of the usual size.
 const LIMIT: u64 = 2 * 1024 * 1024 * 1024;
@@ -28,10 +28,6 @@ const LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 const FOLDER: &str = "packages";
 /// What the files are called after their key.
 const SUFFIX: &str = ".package";
-/// How a file begins that is being written.
-const UNFINISHED: &str = ".unfinished-";
-/// After this a file that is being written was left by a process that was killed.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a waiting task looks whether the lock is free: it must not hold a thread meanwhile, and may be dropped.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -221,46 +217,14 @@ impl Shelf {
     }
 
     fn write(&self, label: &Label, zip: &[u8]) -> std::io::Result<()> {
-        make_folder(&self.folder)?;
         let text = serde_json::to_string(label)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempfile_in(&self.folder)?;
-        writeln!(file, "{}", digest::hex(&Sha256::digest(&text)))?;
-        writeln!(file, "{text}")?;
-        file.write_all(zip)?;
-        // Whole or not at all, also for those who read it now.
-        file.persist(self.path(&label.key))?;
-        Ok(())
+        let head = format!("{}\n{text}\n", digest::hex(&Sha256::digest(&text)));
+        let name = format!("{}{SUFFIX}", label.key);
+        cache::keep(&self.folder, &name, &[head.as_bytes(), zip])
     }
 
-    /// Removes what was used longest ago until the rest is within the limit, and what killed processes left.
     fn make_room(&self) {
-        let mut packages = Vec::new();
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let Ok(found) = entry.metadata() else {
-                continue;
-            };
-            let used = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(SUFFIX) {
-                packages.push((used, entry.path(), found.len()));
-            } else if name.starts_with(UNFINISHED)
-                && used.elapsed().is_ok_and(|age| age > ABANDONED)
-            {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        packages.sort();
-        let mut total: u64 = packages.iter().map(|(_, _, size)| size).sum();
-        for (_, path, size) in packages {
-            if total <= self.limit {
-                return;
-            }
-            let _ = fs::remove_file(path);
-            total -= size;
-        }
+        cache::make_room(&self.folder, SUFFIX, self.limit);
     }
 }
 
@@ -284,27 +248,13 @@ fn parse(file: &File, key: &str) -> Option<Kept> {
 
 fn locked_file(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent() {
-        make_folder(folder)?;
+        cache::make_folder(folder)?;
     }
     OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
-}
-
-#[cfg(unix)]
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-}
-
-#[cfg(not(unix))]
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(folder)
 }
 
 /// Whether nobody else can have written it: who writes the package writes its hashes too.
@@ -324,6 +274,7 @@ fn is_ours(_: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cache::{ABANDONED, UNFINISHED};
     use super::*;
 
     fn label(key: &str, zip: &[u8]) -> Label {

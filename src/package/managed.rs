@@ -217,7 +217,7 @@ impl Packages {
                 Ok(Brought {
                     sizes: installed.stage.sizes()?,
                     files: python_files(installed.stage, hooked),
-                    work: installed.work,
+                    work: Some(installed.work),
                 })
             }
             (Self::Node(packages), Lock::Npm(lock)) => {
@@ -247,8 +247,8 @@ pub(crate) struct Brought {
     pub(crate) files: BTreeMap<String, Content>,
     /// Bytes of each package.
     pub(crate) sizes: BTreeMap<String, u64>,
-    /// Holds the files; removed when dropped.
-    pub(crate) work: TempDir,
+    /// Holds the files that are not in memory; removed when dropped.
+    pub(crate) work: Option<TempDir>,
 }
 
 /// Makes Python read the `.pth` files of the packages, which it does in site directories only, not on PYTHONPATH.

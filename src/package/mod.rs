@@ -17,6 +17,7 @@ mod cache;
 mod custom;
 mod deflate;
 mod digest;
+mod download;
 mod elf;
 mod entry_point;
 mod error;
@@ -62,6 +63,7 @@ use self::managed::Packages;
 use self::python_packages::PythonPackages;
 
 pub use architecture::{Architecture, UnknownArchitecture};
+pub use download::{Answer, Download, Downloads, Wanted};
 pub use error::{Attribute, ErrorKind, PackageError};
 pub use folder::DEFAULT_EXCLUDES;
 pub use lock::Lock;

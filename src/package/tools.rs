@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::{MinimumAge, PackageError};
+use super::{Downloads, MinimumAge, PackageError};
 
 /// What packaging works with: the tools, their cache, and the environment that they see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Tools {
     pub minimum_age: Option<MinimumAge>,
     /// The time from which that counts.
     pub now: SystemTime,
+    /// Fetches what need not come through a tool. Only faster: without it, and wherever it fails, the tool does all.
+    pub downloads: Option<Downloads>,
 }
 
 impl Tools {

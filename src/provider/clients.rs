@@ -30,10 +30,10 @@ use super::credentials::{self, AssumedRole, Explained};
 use super::http_client::{
     self, GiveUpOnAbsentHost, HostUnreachable, RememberHost, UserAgent, chain_of, find_source,
 };
-use super::tool_files;
+use super::{downloads, tool_files};
 use crate::deploy::Aws;
 use crate::package::fetched_tools::{self, Pins};
-use crate::package::{MinimumAge, PackageError, Tool, Tools};
+use crate::package::{Downloads, MinimumAge, PackageError, Tool, Tools};
 
 /// Attempts the SDK makes when neither environment nor profile says otherwise.
 const SDK_DEFAULT_ATTEMPTS: u32 = 3;
@@ -67,6 +67,7 @@ pub struct Clients {
     user_agent: UserAgent,
     caller: OnceCell<Caller>,
     regions: Mutex<BTreeMap<String, Arc<Aws>>>,
+    downloads: Downloads,
 }
 
 /// Resolves region and credentials and, unless told to skip that, asks STS whose they are.
@@ -111,6 +112,7 @@ pub async fn connect(config: ProviderConfig) -> Result<Clients, ConfigError> {
         user_agent,
         caller: OnceCell::new(),
         regions: Mutex::new(BTreeMap::new()),
+        downloads: downloads::over_http(),
     };
     if !skip {
         clients.caller().await?;
@@ -196,6 +198,7 @@ impl Clients {
             environment: std::env::vars_os().collect(),
             minimum_age: None,
             now: SystemTime::now(),
+            downloads: Some(self.downloads.clone()),
         }
     }
 

@@ -181,7 +181,7 @@ impl HttpConnector for ByHost {
     }
 }
 
-fn is_local(uri: &str) -> bool {
+pub(crate) fn is_local(uri: &str) -> bool {
     let Ok(uri) = uri.parse::<http::Uri>() else {
         return false;
     };

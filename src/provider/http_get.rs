@@ -4,10 +4,12 @@
 //! Follows redirects; credentials go to the host that they are for and to no other. Refuses answers that are larger than expected, and redirects
 //! from TLS to none. Addresses are never part of an error: they may carry signatures.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 use url::Url;
@@ -33,6 +35,33 @@ pub(crate) struct Get {
     pub(crate) limit: usize,
     /// Files of certificates that are trusted besides the system's.
     pub(crate) certificates: Vec<PathBuf>,
+    /// Of those who ask the same hosts one after the other, or many times at once; new ones by default.
+    pub(crate) connections: Connections,
+}
+
+/// Connections that were made, by how: with a proxy or without, trusting these files.
+#[derive(Clone, Default)]
+pub(crate) struct Connections(Arc<Mutex<BTreeMap<Way, SharedHttpConnector>>>);
+
+type Way = (bool, Vec<PathBuf>);
+
+impl Connections {
+    /// What asks `address`.
+    fn to(
+        &self,
+        address: &str,
+        certificates: &[PathBuf],
+    ) -> Result<SharedHttpConnector, http_client::CaBundleError> {
+        let way = (http_client::is_local(address), certificates.to_vec());
+        // Poisoned only if making a connector panicked; the map itself is whole.
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connector) = made.get(&way) {
+            return Ok(connector.clone());
+        }
+        let connector = http_client::connector(address, certificates)?;
+        made.insert(way, connector.clone());
+        Ok(connector)
+    }
 }
 
 /// An answer with status 200.
@@ -128,7 +157,9 @@ impl Get {
         &self,
         address: &Url,
     ) -> Result<aws_smithy_runtime_api::client::orchestrator::HttpResponse, GetError> {
-        let connector = http_client::connector(address.as_str(), &self.certificates)
+        let connector = self
+            .connections
+            .to(address.as_str(), &self.certificates)
             .map_err(GetError::unreachable)?;
         let mut request = HttpRequest::get(address.as_str()).map_err(GetError::unreachable)?;
         let headers = request.headers_mut();

@@ -9,6 +9,7 @@ pub mod config_schema;
 pub mod credentials;
 mod data_source_package;
 mod download;
+pub mod downloads;
 pub mod http_client;
 mod http_get;
 mod report;

@@ -38,9 +38,11 @@ mod layering;
 #[path = "../shared/npm_registry.rs"]
 mod npm_registry;
 mod npx_build;
+mod npx_npmjs;
 mod npx_resolve;
 mod npx_source;
 mod npx_support;
+mod npx_tarballs;
 mod package_age;
 mod package_bridge;
 mod package_build;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use mcplambda::package::{
     Artifact, Lock, PackageError, ServerSpec, Source, Tools, build_around, plan_source, resolve,
 };
+use mcplambda::provider::downloads;
 use tempfile::TempDir;
 
 use crate::npm_registry::Registry;
@@ -45,7 +47,37 @@ pub(crate) fn tools(registry: &Registry, home: &Path) -> Tools {
         environment,
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     }
+}
+
+/// `tools` that fetch, whose `npm` writes down what it is called for.
+pub(crate) fn fetching(tools: Tools, home: &Path) -> Tools {
+    let real = std::fs::canonicalize(npm()).expect("npm");
+    let folder = home.join("counted/bin");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let script = format!(
+        "require('fs').appendFileSync({:?}, process.argv[2] + '\\n');\nrequire({real:?});\n",
+        calls(home)
+    );
+    let path = folder.join("npm-cli.js");
+    std::fs::write(&path, script).expect("a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    Tools {
+        npm_path: Some(path),
+        downloads: Some(downloads::over_http()),
+        ..tools
+    }
+}
+
+fn calls(home: &Path) -> PathBuf {
+    home.join("calls")
+}
+
+/// How often `npm ci` ran.
+pub(crate) fn installs(home: &Path) -> usize {
+    let calls = std::fs::read_to_string(calls(home)).unwrap_or_default();
+    calls.lines().filter(|call| *call == "ci").count()
 }
 
 pub(crate) fn home() -> TempDir {

@@ -44,6 +44,7 @@ fn bare(home: &Path, variables: &[(&str, &str)]) -> Tools {
         environment,
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     }
 }
 

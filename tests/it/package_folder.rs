@@ -59,6 +59,7 @@ fn no_tools() -> Tools {
         environment: BTreeMap::new(),
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     }
 }
 

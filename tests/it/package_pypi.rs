@@ -60,6 +60,7 @@ fn tools() -> Tools {
         environment,
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn tools(index: &str, home: &Path) -> Tools {
         environment,
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     }
 }
 

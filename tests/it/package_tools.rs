@@ -21,6 +21,7 @@ fn machine(path: &[&Path], uv_path: Option<&Path>) -> Tools {
         environment: BTreeMap::from([("PATH".into(), path)]),
         minimum_age: None,
         now: SystemTime::now(),
+        downloads: None,
     }
 }
 

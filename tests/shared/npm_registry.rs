@@ -276,6 +276,18 @@ fn serve(mut stream: &TcpStream, address: SocketAddr, shelves: &Mutex<Shelves>) 
         .and_then(|()| stream.write_all(&body));
 }
 
+/// Name and version of `-/tarballs/<name>/<version>.tgz`, the address that is told, and of `<name>/-/<last part of name>-<version>.tgz`, which
+/// registries have too.
+fn tarball(path: &str) -> Option<(&str, &str)> {
+    let file = path.strip_suffix(".tgz")?;
+    if let Some(told) = file.strip_prefix("-/tarballs/") {
+        return told.rsplit_once('/');
+    }
+    let (name, file) = file.split_once("/-/")?;
+    let last = name.rsplit('/').next()?;
+    Some((name, file.strip_prefix(last)?.strip_prefix('-')?))
+}
+
 fn answer(
     path: &str,
     authorization: &str,
@@ -290,12 +302,9 @@ fn answer(
     if token.is_some_and(|token| authorization != format!("Bearer {token}")) {
         return nothing(401);
     }
-    if let Some(file) = path.strip_prefix("-/tarballs/") {
-        let release = file
-            .strip_suffix(".tgz")
-            .and_then(|file| file.rsplit_once('/'))
-            .and_then(|(name, version)| shelves.packages.get(name)?.get(version));
-        return match release {
+    if let Some((name, version)) = tarball(path) {
+        let release = shelves.packages.get(name);
+        return match release.and_then(|releases| releases.get(version)) {
             Some(release) => (200, release.tarball.clone()),
             None => nothing(404),
         };

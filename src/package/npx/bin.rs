@@ -25,6 +25,10 @@ pub(crate) struct Bins {
 }
 
 impl Bins {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
     /// Reads `bin`: a file, which is called as the package, or a map.
     pub(crate) fn read(package: &str, version: &str, bin: &Value) -> Self {
         let mut commands = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! A source and its lock in, the package out: `npm` installs exactly the lock, hash by hash, and the result is staged, checked and zipped.
+//! A source and its lock in, the package out: exactly the lock is fetched, else `npm` installs it, hash by hash; the result is staged, checked and
+//! zipped.
 //!
 //! Refuses a lock that belongs to another configuration, tarballs with other bytes than locked, and everything that the stage
 //! and the zip refuse.
@@ -11,7 +12,7 @@ use super::lock::NpmLock;
 use super::packages::NpmPackages;
 use super::stage::Stage;
 use super::tree::project;
-use super::{NpxSource, bin, native, npm, prune, report};
+use super::{NpxSource, bin, native, npm, prune, report, tarballs};
 use crate::package::assemble::{self, Parts};
 use crate::package::{Artifact, Lock, PackageError, Tools, in_background, zip};
 
@@ -30,10 +31,10 @@ pub(crate) async fn build(
     .await
 }
 
-/// Installed packages, and the directory that holds their files.
+/// Installed packages, and the directory that holds their files, unless they are in memory.
 pub(crate) struct Installed {
     /// Removed when dropped.
-    pub(crate) work: TempDir,
+    pub(crate) work: Option<TempDir>,
     pub(crate) stage: Stage,
 }
 
@@ -43,16 +44,29 @@ pub(crate) async fn install(
     npm: &NpmPackages,
     lock: &NpmLock,
 ) -> Result<Installed, PackageError> {
+    let subject = (npm.clone(), lock.clone());
+    if let Some(stage) = tarballs::fetched(tools, npm, lock).await {
+        return in_background(subject, move |(npm, lock)| useful(stage, None, npm, lock)).await;
+    }
     let work = tools.work_directory()?;
     fill(tools, npm, lock, work.path()).await?;
-    let lock = lock.clone();
-    in_background(npm.clone(), move |npm| {
-        let mut stage = Stage::read(work.path(), &lock)?;
-        prune::prune(&mut stage, &lock);
-        native::check(&mut stage, npm, &lock)?;
-        Ok(Installed { work, stage })
+    in_background(subject, move |(npm, lock)| {
+        let stage = Stage::read(work.path(), lock)?;
+        useful(stage, Some(work), npm, lock)
     })
     .await
+}
+
+/// Takes out what the function cannot use.
+fn useful(
+    mut stage: Stage,
+    work: Option<TempDir>,
+    npm: &NpmPackages,
+    lock: &NpmLock,
+) -> Result<Installed, PackageError> {
+    prune::prune(&mut stage, npm, lock);
+    native::check(&mut stage, npm, lock)?;
+    Ok(Installed { work, stage })
 }
 
 /// Installs `lock` into `directory`, then runs the scripts that are allowed.

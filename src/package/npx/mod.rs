@@ -1,7 +1,7 @@
 //! A server published as an npm package: its command line in, a lock and a package out.
 //!
-//! The path, as the file names read: `command` (`spec`, `runtime`, `packages`) -> `resolve` (`age`, `tree`, `entry`, `lock`) -> `install` -> `stage`
-//! (`prune`, `native`) -> `bin`. `npm` runs the tool, `report` reads its complaints. A folder with a package.json begins at `project`
+//! The path, as the file names read: `command` (`spec`, `runtime`, `packages`) -> `resolve` (`age`, `tree`, `entry`, `lock`) -> `install` (`tarballs`,
+//! `unpack`) -> `stage` (`prune`, `native`) -> `bin`. `npm` runs the tool, `report` reads its complaints. A folder with a package.json begins at `project`
 //! instead, whose lock file is what `resolve` would find out.
 
 mod age;
@@ -21,7 +21,9 @@ mod resolve;
 mod runtime;
 mod spec;
 mod stage;
+mod tarballs;
 mod tree;
+mod unpack;
 
 use std::collections::BTreeSet;
 

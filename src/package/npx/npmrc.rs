@@ -1,12 +1,15 @@
-//! Where npm packages come from on this machine, for the time before there is an `npm` to say so: variables and `.npmrc` files in, the registry and
-//! what it is told about who asks out.
+//! Where npm packages come from on this machine, as `npm` would say, which may not be there yet or takes its time: variables and `.npmrc` files in,
+//! registries and what they are told about who asks out.
 //!
-//! Source: npm's documentation, "npmrc" and "config": variables `npm_config_*`, then the project's, the user's and the machine's file; `${NAME}` is
-//! the variable; credentials stand under the address without its scheme.
+//! Source: npm's documentation, "npmrc" and "config": variables `npm_config_*`, then the project's, the user's, the machine's and npm's own file;
+//! `${NAME}` is the variable; credentials stand under the address without its scheme.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+use super::packages::NpmPackages;
+use crate::package::Tools;
 
 const NPMJS: &str = "https://registry.npmjs.org/";
 
@@ -16,7 +19,25 @@ type Environment = BTreeMap<OsString, OsString>;
 #[derive(Clone, PartialEq, Eq)]
 pub struct NpmSettings {
     values: BTreeMap<String, String>,
+    /// `NODE_EXTRA_CA_CERTS`.
+    further_certificates: Option<PathBuf>,
 }
+
+/// Settings under which `npm` speaks to registries in a way that only itself knows.
+const FOR_NPM_ALONE: [&str; 12] = [
+    "proxy",
+    "http-proxy",
+    "https-proxy",
+    "noproxy",
+    "no-proxy",
+    "ca",
+    "ca[]",
+    "cert",
+    "key",
+    "local-address",
+    "maxsockets",
+    "allow-registry",
+];
 
 impl std::fmt::Debug for NpmSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -27,33 +48,104 @@ impl std::fmt::Debug for NpmSettings {
 impl NpmSettings {
     /// What counts for a run in `directory`.
     pub fn read(environment: &Environment, directory: &Path) -> Self {
-        let mut values = BTreeMap::new();
-        let mut take = |path: Option<PathBuf>| {
-            let text = path.and_then(|path| std::fs::read_to_string(path).ok());
-            for line in text.unwrap_or_default().lines() {
-                if let Some((name, value)) = setting(line, environment) {
-                    values.insert(name, value);
-                }
+        let variables = variables(environment);
+        let global = variables.get("globalconfig").map(PathBuf::from);
+        let layers = [
+            global.map(|path| file(&path, environment)),
+            user_file(&variables, environment).map(|path| file(&path, environment)),
+            Some(file(&directory.join(".npmrc"), environment)),
+            Some(variables),
+        ];
+        Self::layered(layers.into_iter().flatten(), environment)
+    }
+
+    /// What counts for the `npm` of `tools` when it installs `packages`; `None` where only `npm` can tell, or can speak to registries as it says.
+    pub(crate) fn of(tools: &Tools, packages: &NpmPackages) -> Option<Self> {
+        let environment = &tools.environment;
+        let variable = |name: &str| environment.contains_key(OsStr::new(name));
+        // A script of someone's own may set anything.
+        let npm = std::fs::canonicalize(tools.npm().ok()?).ok()?;
+        let npm = npm.ends_with("bin/npm-cli.js").then_some(npm)?;
+        let node = std::fs::canonicalize(tools.node()?).ok()?;
+        if cfg!(windows) || variable("PREFIX") || variable("DESTDIR") {
+            return None;
+        }
+        let own = file(&npm.parent()?.parent()?.join("npmrc"), environment);
+        let variables = variables(environment);
+        let user = file(&user_file(&variables, environment)?, environment);
+        let project = packages.settings_file();
+        let project = project.map_or_else(BTreeMap::new, |path| file(&path, environment));
+        let prefixes = [&variables, &project, &user, &own];
+        let global = match variables.get("globalconfig") {
+            Some(path) => PathBuf::from(path),
+            None => {
+                let prefix = prefixes.iter().find_map(|layer| layer.get("prefix"));
+                let prefix = match prefix {
+                    Some(given) => absolute(given, environment)?,
+                    None => node.parent()?.parent()?.to_owned(),
+                };
+                prefix.join("etc/npmrc")
             }
         };
-        let variables = variables(environment);
-        let home = |name: &str| environment.get(OsStr::new(name)).map(PathBuf::from);
-        let file = |name: &str| variables.get(name).map(PathBuf::from);
-        take(file("globalconfig"));
-        take(file("userconfig").or_else(|| {
-            let home = home("HOME").or_else(|| home("USERPROFILE"))?;
-            Some(home.join(".npmrc"))
-        }));
-        take(Some(directory.join(".npmrc")));
-        values.extend(variables);
-        Self { values }
+        let global = file(&global, environment);
+        let mut options = BTreeMap::new();
+        for option in &packages.registry_options {
+            let (name, value) = option.strip_prefix("--")?.split_once('=')?;
+            if name != "registry" && !name.ends_with(":registry") {
+                return None;
+            }
+            options.insert(name.to_owned(), value.to_owned());
+        }
+        let layers = [own, global, user, project, variables, options];
+        let settings = Self::layered(layers, environment);
+        settings.are_plain().then_some(settings)
+    }
+
+    /// The later layers win.
+    fn layered(
+        layers: impl IntoIterator<Item = BTreeMap<String, String>>,
+        environment: &Environment,
+    ) -> Self {
+        let further = environment.get(OsStr::new("NODE_EXTRA_CA_CERTS"));
+        Self {
+            values: layers.into_iter().flatten().collect(),
+            further_certificates: further.filter(|path| !path.is_empty()).map(PathBuf::from),
+        }
+    }
+
+    /// Whether a request with a header is all that they ask for.
+    fn are_plain(&self) -> bool {
+        let set = |value: &String| !value.is_empty() && value != "null";
+        let for_npm_alone = self.values.iter().any(|(name, value)| {
+            let alone = FOR_NPM_ALONE.contains(&name.as_str())
+                || [":certfile", ":keyfile", ":cert", ":key"]
+                    .iter()
+                    .any(|suffix| name.ends_with(suffix))
+                || (name == "strict-ssl" && value == "false");
+            alone && set(value)
+        });
+        !for_npm_alone && !self.offline()
     }
 
     /// The registry of packages without a scope; ends in `/`.
     pub fn registry(&self) -> String {
-        let given = self.values.get("registry").map(String::as_str);
-        let registry = given.filter(|text| !text.is_empty()).unwrap_or(NPMJS);
+        let registry = self.given("registry").unwrap_or(NPMJS);
         format!("{}/", registry.trim_end_matches('/'))
+    }
+
+    /// Where registries have the tarball of a release, by the name that `npm publish` gives it.
+    pub(crate) fn tarball(&self, package: &str, version: &str) -> String {
+        let (scope, name) = package.rsplit_once('/').unwrap_or(("", package));
+        let registry = match self.given(&format!("{scope}:registry")) {
+            Some(registry) => format!("{}/", registry.trim_end_matches('/')),
+            None => self.registry(),
+        };
+        format!("{registry}{package}/-/{name}-{version}.tgz")
+    }
+
+    fn given(&self, name: &str) -> Option<&str> {
+        let given = self.values.get(name).map(String::as_str);
+        given.filter(|text| !text.is_empty())
     }
 
     /// `offline`: nothing is asked.
@@ -63,10 +155,13 @@ impl NpmSettings {
             .is_some_and(|value| value == "true")
     }
 
-    /// A file of certificates that are trusted.
-    pub fn certificates(&self) -> Option<PathBuf> {
-        let given = self.values.get("cafile").filter(|path| !path.is_empty());
-        given.map(PathBuf::from)
+    /// Files of certificates that are trusted.
+    pub fn certificates(&self) -> Vec<PathBuf> {
+        let given = self.given("cafile").map(PathBuf::from);
+        given
+            .into_iter()
+            .chain(self.further_certificates.clone())
+            .collect()
     }
 
     /// The value of the header `Authorization` for `url`.
@@ -108,6 +203,32 @@ impl NpmSettings {
     }
 }
 
+/// The user's own file.
+fn user_file(variables: &BTreeMap<String, String>, environment: &Environment) -> Option<PathBuf> {
+    let folder = |name: &str| environment.get(OsStr::new(name)).map(PathBuf::from);
+    let home = || folder("HOME").or_else(|| folder("USERPROFILE"));
+    let given = variables.get("userconfig").map(PathBuf::from);
+    given.or_else(|| Some(home()?.join(".npmrc")))
+}
+
+/// What the file at `path` sets; nothing where it cannot be read.
+fn file(path: &Path, environment: &Environment) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines();
+    lines
+        .filter_map(|line| setting(line, environment))
+        .collect()
+}
+
+/// A folder as settings name it.
+fn absolute(given: &str, environment: &Environment) -> Option<PathBuf> {
+    let path = match given.strip_prefix("~/") {
+        Some(below) => Path::new(environment.get(OsStr::new("HOME"))?).join(below),
+        None => PathBuf::from(given),
+    };
+    path.is_absolute().then_some(path)
+}
+
 /// `npm_config_fetch_retries` is `fetch-retries`; case does not count but in addresses.
 fn variables(environment: &Environment) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
@@ -132,10 +253,10 @@ fn variables(environment: &Environment) -> BTreeMap<String, String> {
 /// `name = value`, with variables filled in.
 fn setting(line: &str, environment: &Environment) -> Option<(String, String)> {
     let line = line.trim();
-    if line.starts_with(['#', ';', '[']) {
+    if line.is_empty() || line.starts_with(['#', ';', '[']) {
         return None;
     }
-    let (name, value) = line.split_once('=')?;
+    let (name, value) = line.split_once('=').unwrap_or((line, "true"));
     let value = value.trim();
     let quoted = value
         .strip_prefix('"')
@@ -201,11 +322,11 @@ mod tests {
         let none = settings(&[], "", "");
         assert_eq!(
             (none.registry().as_str(), none.certificates()),
-            (NPMJS, None)
+            (NPMJS, Vec::new())
         );
         let user = settings(&[], home, "");
         assert_eq!(user.registry(), "https://user.example/npm/");
-        assert_eq!(user.certificates(), Some("/etc/ours.pem".into()));
+        assert_eq!(user.certificates(), [PathBuf::from("/etc/ours.pem")]);
         let project = settings(&[("HOST", "project.example")], home, here);
         assert_eq!(project.registry(), "https://project.example/npm/");
         let variable = settings(

@@ -1,6 +1,6 @@
 //! What `npm` installs, for which runtime, and by whose settings: shared by published servers and by folders with a package.json.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::runtime::NodeRuntime;
 use super::spec::{self, NpmSpec};
@@ -36,6 +36,15 @@ impl NpmPackages {
     pub(crate) fn names(&self, package: &str) -> Option<Attribute> {
         let found = self.named.iter().find(|spec| spec.name == package);
         found.map(|spec| spec.attribute)
+    }
+
+    /// The `.npmrc` that `npm` would read in the server's folder, or `npx` in the working directory.
+    pub(crate) fn settings_file(&self) -> Option<PathBuf> {
+        let folders = [self.folder.as_deref(), Some(Path::new(""))];
+        let files = folders.into_iter().flatten();
+        files
+            .map(|folder| folder.join(".npmrc"))
+            .find(|path| path.exists())
     }
 
     /// Where to point for what is said of the packages together.

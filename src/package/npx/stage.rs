@@ -1,4 +1,5 @@
-//! A directory into which `npm` installed in, the files that belong into the zip out, each with the package that brought it.
+//! A directory into which `npm` installed in, or the files of tarballs; the files that belong into the zip out, each with the package that
+//! brought it.
 //!
 //! Left out: the installer's notes and the links to programs (`node_modules/.bin`). Refuses a tree that is not the lock's, symbolic
 //! links and names that are not UTF-8.
@@ -25,11 +26,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Reads what was installed into `project`.
     pub(crate) fn read(project: &Path, lock: &NpmLock) -> Result<Self, PackageError> {
-        let packages: BTreeMap<String, Place> = lock
-            .pins()
-            .keys()
-            .map(|place| (path_of(place), place.clone()))
-            .collect();
+        let packages = packages(lock);
         for holder in packages.keys().map(String::as_str).chain([""]) {
             let links = project.join(holder).join("node_modules/.bin");
             if let Err(source) = std::fs::remove_dir_all(&links)
@@ -52,6 +49,38 @@ impl Stage {
         Ok(stage)
     }
 
+    /// A stage for the packages of `lock`, which holds no file yet.
+    pub(crate) fn empty(lock: &NpmLock) -> Self {
+        Self {
+            files: BTreeMap::new(),
+            packages: packages(lock),
+        }
+    }
+
+    /// Adds the files of the package at `package`, by their path in it.
+    ///
+    /// # Errors
+    ///
+    /// A file that lies where another package of the lock belongs: which of the two counts is for npm to say.
+    pub(crate) fn add(
+        &mut self,
+        package: &str,
+        files: BTreeMap<String, Vec<u8>>,
+    ) -> Result<(), String> {
+        for (inner, bytes) in files {
+            if inner.starts_with("node_modules/.bin/") {
+                continue;
+            }
+            let file = format!("{package}/{inner}");
+            match self.package_of(&file) {
+                Some((owner, _)) if owner == package => {}
+                _ => return Err(format!("it brings `{inner}`, the place of another package")),
+            }
+            self.files.insert(file, Content::Bytes(bytes));
+        }
+        Ok(())
+    }
+
     /// The path of the package that brought `file`, which may be bundled in its tarball.
     pub(crate) fn package_of(&self, file: &str) -> Option<(&str, &Place)> {
         let mut end = file.len();
@@ -65,7 +94,7 @@ impl Stage {
     }
 
     /// What lies there is what the lock names. That each is the locked one, its hash has shown.
-    fn check(&self, lock: &NpmLock) -> Result<(), PackageError> {
+    pub(crate) fn check(&self, lock: &NpmLock) -> Result<(), PackageError> {
         let missing: Vec<String> = self
             .packages
             .iter()
@@ -136,4 +165,12 @@ impl Stage {
         }
         Ok(sizes)
     }
+}
+
+/// Paths and places of the packages in `lock`.
+fn packages(lock: &NpmLock) -> BTreeMap<String, Place> {
+    let places = lock.pins().keys();
+    places
+        .map(|place| (path_of(place), place.clone()))
+        .collect()
 }

@@ -41,7 +41,7 @@ pub async fn fetch(
 }
 
 /// Asks once more, and again, where the registry says that it is busy.
-async fn ask(get: Get) -> Result<Got, GetError> {
+pub(super) async fn ask(get: Get) -> Result<Got, GetError> {
     for pause in PAUSES {
         match get.clone().send().await {
             Err(GetError::Refused { status }) if is_busy(status) => {
@@ -58,7 +58,7 @@ fn is_busy(status: u16) -> bool {
 }
 
 /// `address` did not give what was asked for.
-fn failed(address: &str, error: &GetError) -> NotFetched {
+pub(super) fn failed(address: &str, error: &GetError) -> NotFetched {
     NotFetched {
         reason: format!("`{}`: {error}", shown(address)),
         unreachable: match error {

@@ -3,13 +3,13 @@
 //! Source: npm's documentation of the registry API, "Package metadata"; `replace-registry-host` of its configuration.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use url::Url;
 
-use super::super::http_get::{Get, GetError, Got};
+use super::super::http_get::{Connections, Get, GetError, Got};
 use super::{LARGEST, ask, failed, shown};
 use crate::package::NpmSettings;
 use crate::package::fetched_tools::{Archive, NotFetched};
@@ -34,11 +34,9 @@ pub(super) async fn fetch(
             unreachable: true,
         });
     }
-    let further = environment.get(OsStr::new("NODE_EXTRA_CA_CERTS"));
-    let further = further.filter(|path| !path.is_empty()).map(PathBuf::from);
     let registry = Registry {
         url: settings.registry(),
-        certificates: settings.certificates().into_iter().chain(further).collect(),
+        certificates: settings.certificates(),
         settings,
     };
     let document = format!("{}{}", registry.url, archive.package);
@@ -76,6 +74,7 @@ impl Registry {
             authorization: self.authorization(address),
             limit,
             certificates: self.certificates.clone(),
+            connections: Connections::default(),
         };
         ask(get).await
     }

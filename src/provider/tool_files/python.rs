@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::Url;
 
-use super::super::http_get::{Get, GetError, Got};
+use super::super::http_get::{Connections, Get, GetError, Got};
 use super::{LARGEST, ask, basic, failed, netrc, shown};
 use crate::package::fetched_tools::{Archive, NotFetched};
 use crate::package::{PythonIndex, PythonIndexes};
@@ -89,6 +89,7 @@ impl Page<'_> {
             authorization: self.authorization(address),
             limit,
             certificates: self.settings.certificates.iter().cloned().collect(),
+            connections: Connections::default(),
         };
         ask(get).await
     }
