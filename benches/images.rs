@@ -93,6 +93,7 @@ async fn measure() -> String {
         let destination = Destination {
             repository: format!("{}/{repository}", relay.host),
             credentials: Credentials::anonymous(),
+            further_tag: None,
         };
         let before = relay.sent();
         let pushed = push(&tools, &lock, &image, &destination)

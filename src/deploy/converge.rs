@@ -1,7 +1,7 @@
 //! Puts the objects in order: from whatever an earlier run left, to what is wanted.
 //!
 //! Order: is it ours? - what lies in the bucket? - role (widened), log group, queue - function: configuration, then code (through the bucket, which is
-//! emptied then) - concurrency, tags - version - the caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, image repository, old versions - and the mark `unfinished`. A run that
+//! emptied then) - concurrency, tags - version - the caller's hook - alias - its URL - then what is no longer needed: role (narrowed), queue, image repository, images, old versions - and the mark `unfinished`. A run that
 //! is killed between any two calls leaves something that the next run finishes: every step compares before it acts.
 
 use super::artifact_bucket::{self, Left};
@@ -538,6 +538,13 @@ impl Run<'_> {
         // The version that was served before may still name an image in it; it is not served any more.
         if wanted.repository == Some(Repository::Brought) {
             image_repo::remove(aws, op, name, Expect::Perhaps).await?;
+        }
+        // Only a push makes an image to be kept. Those that stay cost space, not correctness.
+        if wanted.repository == Some(Repository::Managed)
+            && wanted.code.is_some()
+            && let Err(error) = image_repo::release_others(aws, op, name, &wanted.code_sha256).await
+        {
+            tracing::warn!(name, %error, "images were not left to the repository's rule");
         }
         let moved = served
             .filter(|served| self.deployed.version.as_deref() != Some(&served.snapshot.version));

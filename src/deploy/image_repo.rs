@@ -1,11 +1,15 @@
 //! The ECR repository of a function that is a container image, in the function's region: one of its own, `mcplambda/<function>`, or one that
 //! the user brought.
 //!
-//! The managed one is scanned on push, and a rule keeps the newest images and removes what is older. One of that name without our tag is
-//! an error: its images are not ours. One that was brought is only signed in to.
+//! The managed one is scanned on push, and a rule keeps the newest images and removes what is older; never one that is served or about to be,
+//! which a tag says. One of that name without our tag is an error: its images are not ours. One that was brought is only signed in to.
 
-use aws_sdk_ecr::types::{ImageScanningConfiguration, ImageTagMutability, Tag};
+use aws_sdk_ecr::types::{
+    ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, ListImagesFilter, Tag,
+    TagStatus,
+};
 use base64::Engine;
+use serde_json::{Value, json};
 
 use super::found::{Drift, DriftKind};
 use super::names;
@@ -14,8 +18,22 @@ use super::retry::{self, Call, Expect};
 use super::tags::{self, Tags};
 use super::{Aws, DeployError, Operation};
 
-/// Images that are kept: the one that is served, and enough to go back to.
+/// Images that are kept whatever they are: enough to go back to.
 const KEPT: u32 = 10;
+
+/// Begins the tags of images that the rule must not have; `-<hexadecimal digits of the digest>` follows.
+const KEEP: &str = "keep-";
+
+/// More images than a repository may have (ECR's service quotas, "Images per repository").
+const NEVER: u32 = 100_000;
+
+/// Tags, or images, that one request removes (API reference, `BatchDeleteImage`, `imageIds`).
+const MAX_REMOVED: usize = 100;
+
+/// The tag that keeps the rule from an image, from its push until another one is served. `digest` is `sha256:…`, or its digits alone.
+pub fn keep_tag(digest: &str) -> String {
+    format!("{KEEP}{}", digest.trim_start_matches("sha256:"))
+}
 
 /// Where images lie, and with what that is spoken to.
 #[derive(Clone, PartialEq, Eq)]
@@ -167,6 +185,64 @@ pub(crate) async fn ensure(
     })
     .await?;
     Ok(found.uri)
+}
+
+/// Leaves all images but the served one to the rule. They lose one of their two tags; an image whose last one is removed is deleted.
+pub(crate) async fn release_others(
+    aws: &Aws,
+    op: &Operation,
+    function_name: &str,
+    served: &str,
+) -> Result<(), DeployError> {
+    let name = names::repository_name(function_name);
+    let kept = keep_tag(served);
+    let mut tags = kept_tags(aws, op, &name).await?;
+    tags.retain(|tag| *tag != kept);
+    for some in tags.chunks(MAX_REMOVED) {
+        let call = Call::ecr("BatchDeleteImage", &name);
+        let images = some
+            .iter()
+            .map(|tag| ImageIdentifier::builder().image_tag(tag).build());
+        let images: Vec<_> = images.collect();
+        retry::call(op, &call, || {
+            aws.ecr
+                .batch_delete_image()
+                .repository_name(&name)
+                .set_image_ids(Some(images.clone()))
+                .send()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The tags that keep the rule from images.
+async fn kept_tags(aws: &Aws, op: &Operation, name: &str) -> Result<Vec<String>, DeployError> {
+    let call = Call::ecr("ListImages", name);
+    let tagged = ListImagesFilter::builder().tag_status(TagStatus::Tagged);
+    let tagged = tagged.build();
+    let (mut tags, mut next) = (Vec::new(), None);
+    loop {
+        let page = retry::call(op, &call, || {
+            aws.ecr
+                .list_images()
+                .repository_name(name)
+                .filter(tagged.clone())
+                .set_next_token(next.clone())
+                .send()
+        })
+        .await?;
+        let found = page.image_ids.unwrap_or_default().into_iter();
+        tags.extend(
+            found
+                .filter_map(|image| image.image_tag)
+                .filter(|tag| tag.starts_with(KEEP)),
+        );
+        next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(tags);
+        }
+    }
 }
 
 /// Deletes the managed repository with its images, if it is ours.
@@ -426,14 +502,26 @@ fn sdk_tags(call: &Call, tags: &Tags) -> Result<Vec<Tag>, DeployError> {
     call.field(tags.collect::<Result<_, _>>().ok(), "tags")
 }
 
+/// An image that the first rule selects is out of reach for the second (ECR's user guide, "Lifecycle policy evaluation rules").
 fn lifecycle() -> String {
-    serde_json::json!({"rules": [{
-        "rulePriority": 1,
-        "description": format!("keep the newest {KEPT}"),
-        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT},
-        "action": {"type": "expire"},
-    }]})
-    .to_string()
+    let rule = |priority: u32, description: String, selection: Value| {
+        json!({
+            "rulePriority": priority, "description": description, "selection": selection, "action": {"type": "expire"},
+        })
+    };
+    let rules = [
+        rule(
+            1,
+            "keep what is or may be served".to_owned(),
+            json!({"tagStatus": "tagged", "tagPrefixList": [KEEP], "countType": "imageCountMoreThan", "countNumber": NEVER}),
+        ),
+        rule(
+            2,
+            format!("keep the newest {KEPT}"),
+            json!({"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT}),
+        ),
+    ];
+    json!({"rules": rules}).to_string()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ done
 "#;
 
 /// `/bin/sh` of this machine and the libraries that it needs, with the server in front.
-fn image() -> TestImage {
+pub(crate) fn image() -> TestImage {
     let output = Command::new("ldd").arg("/bin/sh").output();
     let output = String::from_utf8(output.expect("ldd runs").stdout).expect("text");
     let libraries = output
@@ -191,6 +191,10 @@ fn an_image_goes_to_the_repository_that_is_given_and_the_managed_one_goes_when_i
     assert_eq!(greet(&aws), "hello world in /app with flour");
     assert!(image_uri(&aws).starts_with(&format!("{own}@")), "{own}");
     let made = workspace.resource(ADDRESS);
+    let list = aws.ecr.list_images().repository_name("team/servers");
+    let tags = aws.run(list.send()).expect("a list").image_ids().to_vec();
+    let tags: Vec<_> = tags.iter().map(|image| image.image_tag()).collect();
+    assert_eq!(tags, [made["code_sha256"].as_str()]);
     assert_eq!(made["image_repository_url"], own.as_str());
     assert!(!aws.everything().contains(&REPOSITORY.to_owned()));
 
@@ -286,6 +290,109 @@ fn a_repository_that_cannot_take_the_image_is_told_before_anything_is_made() {
         "{:?}",
         error.line
     );
+}
+
+/// The tags in the managed repository of a function.
+pub(crate) fn tags(aws: &Aws, function: &str) -> Vec<String> {
+    let list = aws.ecr.list_images();
+    let list = list.repository_name(format!("mcplambda/{function}")).send();
+    let found = aws.run(list).expect("a list").image_ids.unwrap_or_default();
+    let mut tags: Vec<String> = found
+        .into_iter()
+        .filter_map(|image| image.image_tag)
+        .collect();
+    tags.sort();
+    tags
+}
+
+/// The tags of images, the last of which are kept from the rule.
+fn tags_of(images: &[&str], kept: &[&str]) -> Vec<String> {
+    let own = images.iter().map(|image| (*image).to_owned());
+    let mut tags: Vec<String> = own
+        .chain(kept.iter().map(|image| format!("keep-{image}")))
+        .collect();
+    tags.sort();
+    tags
+}
+
+#[test]
+fn the_rule_of_the_repository_never_has_what_is_served_or_may_be() {
+    let (registry, name) = registry();
+    let local = LocalAws::start();
+    let aws = Aws::new(&local, REGION);
+    let workspace = Workspace::new(&local, None, &main_of(&name, "", ""));
+    workspace.converge();
+    let served = || {
+        let made = workspace.resource(ADDRESS);
+        made["code_sha256"].as_str().expect("a digest").to_owned()
+    };
+    let first = served();
+    assert_eq!(tags(&aws, FUNCTION), tags_of(&[&first], &[&first]));
+
+    // As it would be if it had been made without such a tag, and with a rule for everything.
+    let repository = "mcplambda/mcp-server-boxed";
+    let tag = aws_sdk_ecr::types::ImageIdentifier::builder().image_tag(format!("keep-{first}"));
+    let untag = aws.ecr.batch_delete_image().repository_name(repository);
+    aws.run(untag.image_ids(tag.build()).send()).expect("gone");
+    let rule = json!({"rules": [{
+        "rulePriority": 1,
+        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10},
+        "action": {"type": "expire"},
+    }]});
+    let put = aws.ecr.put_lifecycle_policy().repository_name(repository);
+    let put = put.lifecycle_policy_text(rule.to_string());
+    aws.run(put.send()).expect("put");
+
+    // An update that fails keeps both.
+    let mut broken = image();
+    broken.server = b"#!/bin/sh\nexit 1\n".to_vec();
+    let failing = registry.put_image("mcp/boxed", None, &broken);
+    let other = |digest: &str| main_of(&format!("{}/mcp/boxed@{digest}", registry.host), "", "");
+    workspace.write(&other(&failing));
+    workspace.apply().error();
+    let uri = image_uri(&aws);
+    let (_, second) = uri.split_once("@sha256:").expect("a digest");
+    assert_ne!(second, first);
+    assert_eq!(
+        tags(&aws, FUNCTION),
+        tags_of(&[&first, second], &[&first, second])
+    );
+    let get = aws.ecr.get_lifecycle_policy().repository_name(repository);
+    let policy = aws.run(get.send()).expect("there").lifecycle_policy_text;
+    let policy: serde_json::Value = serde_json::from_str(&policy.expect("a policy")).expect("JSON");
+    let selections: Vec<_> = policy["rules"]
+        .as_array()
+        .expect("rules")
+        .iter()
+        .map(|rule| rule["selection"].clone())
+        .collect();
+    assert_eq!(
+        selections,
+        [
+            json!({"tagStatus": "tagged", "tagPrefixList": ["keep-"], "countType": "imageCountMoreThan", "countNumber": 100_000}),
+            json!({"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10}),
+        ]
+    );
+
+    // One that succeeds leaves the others to the rule.
+    let mut better = image();
+    better.settings["Cmd"] = json!(["sun"]);
+    let working = registry.put_image("mcp/boxed", None, &better);
+    workspace.write(&other(&working));
+    workspace.apply().repaired();
+    workspace.plan().is_empty();
+    assert_eq!(greet(&aws), "hello sun in /app with flour");
+    let third = served();
+    let all = [first.as_str(), second, third.as_str()];
+    assert_eq!(tags(&aws, FUNCTION), tags_of(&all, &[&third]));
+
+    // So does going back, to what lies there already.
+    workspace.write(&main_of(&name, "", ""));
+    workspace.converge();
+    assert_eq!(served(), first);
+    assert_eq!(tags(&aws, FUNCTION), tags_of(&all, &[&first]));
+    workspace.destroy().succeeded();
+    assert_eq!(aws.everything(), Vec::<String>::new());
 }
 
 #[test]

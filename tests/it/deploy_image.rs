@@ -104,12 +104,22 @@ async fn a_repository_is_made_with_scan_and_rule_and_tags() {
         .expect("a policy");
     assert_eq!(
         rules,
-        json!({"rules": [{
-            "rulePriority": 1,
-            "description": "keep the newest 10",
-            "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10},
-            "action": {"type": "expire"},
-        }]})
+        json!({"rules": [
+            {
+                "rulePriority": 1,
+                "description": "keep what is or may be served",
+                "selection": {
+                    "tagStatus": "tagged", "tagPrefixList": ["keep-"], "countType": "imageCountMoreThan", "countNumber": 100_000,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 2,
+                "description": "keep the newest 10",
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10},
+                "action": {"type": "expire"},
+            },
+        ]})
     );
 }
 
@@ -373,6 +383,114 @@ async fn an_update_without_code_keeps_the_managed_repository_as_it_should_be() {
         .expect("updated");
 
     stage.assert_played();
+}
+
+/// An update to an image of the managed repository that was pushed just now, up to where the alias serves it.
+fn update_to_pushed() -> (Wanted, Script) {
+    let old = "2222222222222222222222222222222222222222222222222222222222222222";
+    let was = |version: &str| {
+        let mut was = image(version);
+        was["CodeSha256"] = json!(old);
+        was
+    };
+    let found = json!({
+        "Configuration": was("$LATEST"),
+        "Tags": {"mcplambda:function": "time", "team": "clocks"},
+        "Code": {"RepositoryType": "ECR", "ImageUri": format!("{}@sha256:{old}", managed_uri())},
+    });
+    let script = [
+        vec![
+            ("lambda GetFunction", ok(found)),
+            ("lambda GetAlias", alias("1")),
+            ("lambda GetFunctionConfiguration:1", ok(was("1"))),
+        ],
+        log_group_as_wanted(),
+        vec![
+            ("lambda UpdateFunctionCode", ok(image("$LATEST"))),
+            ("lambda PublishVersion", ok(image("2"))),
+            ("lambda UpdateAlias", done()),
+        ],
+        no_url(),
+        nothing_left_over(),
+    ];
+    (
+        image_in(Repository::Managed),
+        script.into_iter().flatten().collect(),
+    )
+}
+
+fn versions() -> Script {
+    vec![(
+        "lambda ListVersionsByFunction",
+        ok(json!({"Versions": [{"Version": "$LATEST"}, {"Version": "1"}]})),
+    )]
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_an_image_is_served_all_others_are_left_to_the_rule() {
+    let (wanted, script) = update_to_pushed();
+    let tag = |tag: String| json!({"imageDigest": "sha256:0", "imageTag": tag});
+    let others: Vec<String> = (0..101).map(|number| format!("keep-{number}")).collect();
+    let first = others[..60].iter().cloned().map(tag).collect::<Vec<_>>();
+    let rest = others[60..].iter().cloned().chain([
+        format!("keep-{DIGEST}"),
+        DIGEST.to_owned(),
+        "mine".to_owned(),
+    ]);
+    let rest = rest.map(tag).collect::<Vec<_>>();
+    let stage = stage([
+        script,
+        vec![
+            (
+                "ecr ListImages",
+                ok(json!({"imageIds": first, "nextToken": "more"})),
+            ),
+            ("ecr ListImages", ok(json!({"imageIds": rest}))),
+            ("ecr BatchDeleteImage", done()),
+            ("ecr BatchDeleteImage", done()),
+        ],
+        versions(),
+    ]);
+
+    stage
+        .converge(&wanted, Mode::Update)
+        .await
+        .expect("updated");
+
+    stage.assert_played();
+    assert_eq!(
+        stage.bodies("ecr ListImages"),
+        [
+            json!({"repositoryName": "mcplambda/time", "filter": {"tagStatus": "TAGGED"}}),
+            json!({"repositoryName": "mcplambda/time", "filter": {"tagStatus": "TAGGED"}, "nextToken": "more"}),
+        ]
+    );
+    let removed = |tags: &[String]| {
+        let images = tags.iter().map(|tag| json!({"imageTag": tag}));
+        json!({"repositoryName": "mcplambda/time", "imageIds": images.collect::<Vec<_>>()})
+    };
+    assert_eq!(
+        stage.bodies("ecr BatchDeleteImage"),
+        [removed(&others[..100]), removed(&others[100..])]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_that_cannot_be_left_to_the_rule_stay_and_are_no_error() {
+    let (wanted, script) = update_to_pushed();
+    let stage = stage([
+        script,
+        vec![(
+            "ecr ListImages",
+            json_error("AccessDeniedException", "not authorized"),
+        )],
+        versions(),
+    ]);
+
+    let updated = stage.converge(&wanted, Mode::Update).await;
+
+    stage.assert_played();
+    assert_eq!(updated.expect("updated").version.as_deref(), Some("2"));
 }
 
 #[tokio::test(start_paused = true)]

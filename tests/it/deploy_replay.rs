@@ -406,14 +406,18 @@ impl Stage {
     /// The body of the only call of this name.
     #[track_caller]
     pub(crate) fn body(&self, call: &str) -> Value {
-        let mut bodies: Vec<_> = self
-            .requests()
-            .into_iter()
-            .filter(|(name, _)| name == call)
-            .map(|(_, body)| body)
-            .collect();
+        let mut bodies = self.bodies(call);
         assert_eq!(bodies.len(), 1, "calls of {call}");
         bodies.remove(0)
+    }
+
+    /// The bodies of all requests of a call.
+    pub(crate) fn bodies(&self, call: &str) -> Vec<Value> {
+        let requests = self.requests().into_iter();
+        requests
+            .filter(|(name, _)| name == call)
+            .map(|(_, body)| body)
+            .collect()
     }
 
     /// Name and body of each request; IAM's forms as objects.

@@ -238,6 +238,7 @@ async fn each_layer_is_read_with_a_token_of_its_own_because_they_are_short_lived
     let destination = Destination {
         repository: format!("{}/mine", there.host),
         credentials: Credentials::anonymous(),
+        further_tag: None,
     };
     let before = front.seen().len();
     push(&tools, &lock, &built, &destination)

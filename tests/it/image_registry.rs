@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcplambda::package::image::{
     Assembled, Credentials, Destination, ImageLock, ImageSource, Pushed, build_around, digest,
-    push, resolve,
+    push, resolve, tag,
 };
 use mcplambda::package::{Architecture, Attribute, ErrorKind, ServerSpec, Tools};
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ fn to(registry: &TestRegistry, repository: &str) -> Destination {
     Destination {
         repository: format!("{}/{repository}", registry.host),
         credentials: Credentials::anonymous(),
+        further_tag: None,
     }
 }
 
@@ -165,6 +166,59 @@ async fn what_lies_there_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_further_tag_comes_with_the_push_or_later_to_what_lies_there() {
+    let registry = TestRegistry::start();
+    let home = tempfile::tempdir().expect("a directory");
+    registry.put_image("mcp/x", Some("1"), &TestImage::new("amd64", b"x"));
+    let tools = at(home.path());
+    let (lock, image) = built(&tools, &format!("{}/mcp/x:1", registry.host), b"bridge").await;
+    let plain = to(&registry, "mine");
+    let further = |tag: &str| Destination {
+        further_tag: Some(tag.to_owned()),
+        ..plain.clone()
+    };
+    let found = |tag: &str| {
+        let (status, manifest) = registry.manifest("mine", tag);
+        (status == 200).then(|| digest(&manifest))
+    };
+    let own = image.digest.trim_start_matches("sha256:");
+    let there = Some(image.digest.clone());
+
+    push(&tools, &lock, &image, &further("first"))
+        .await
+        .expect("pushed");
+    assert_eq!((found(own), found("first")), (there.clone(), there.clone()));
+
+    // Its blobs are there: the manifest alone is sent.
+    let before = registry.requests().len();
+    let pushed = push(&tools, &lock, &image, &further("second"))
+        .await
+        .expect("pushed");
+    assert_eq!((pushed.sent, pushed.mounted), (Vec::new(), 0));
+    assert_eq!(found("second"), there);
+    let asked = registry.requests()[before..].to_vec();
+    let changes = asked
+        .iter()
+        .filter(|request| !request.starts_with("GET") && !request.starts_with("HEAD"));
+    assert_eq!(
+        changes.collect::<Vec<_>>(),
+        ["PUT /v2/mine/manifests/second 201"]
+    );
+
+    tag(&tools, &plain, &image.digest, "third")
+        .await
+        .expect("tagged");
+    assert_eq!(found("third"), there);
+
+    // What is gone cannot be kept.
+    let gone = format!("sha256:{}", "0".repeat(64));
+    tag(&tools, &plain, &gone, "fourth")
+        .await
+        .expect("nothing to do");
+    assert_eq!(found("fourth"), None);
+}
+
+#[tokio::test]
 async fn layers_of_another_repository_of_the_same_registry_are_mounted() {
     let registry = TestRegistry::start();
     let home = tempfile::tempdir().expect("a directory");
@@ -227,6 +281,7 @@ async fn dockers_configuration_opens_a_private_registry() {
     let destination = Destination {
         repository: format!("{}/mine", registry.host),
         credentials: Credentials::password("mcp".to_owned(), "secret".to_owned(), "the test"),
+        further_tag: None,
     };
     push(&tools, &lock, &built, &destination)
         .await

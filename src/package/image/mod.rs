@@ -28,7 +28,7 @@ pub use layer::{BRIDGE, Layer, digest, with_bridge};
 pub use lock::ImageLock;
 pub use manifest::{BaseManifest, Descriptor, Document, OCI_MANIFEST, read as read_manifest};
 pub use origin::{Origin, origin};
-pub use push::{Destination, Pushed, push};
+pub use push::{Destination, Pushed, push, tag};
 pub use source::ImageSource;
 pub use startup::Startup;
 

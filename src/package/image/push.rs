@@ -29,6 +29,8 @@ pub struct Destination {
     /// With its registry: `123456789012.dkr.ecr.eu-central-1.amazonaws.com/mcp-server-time`.
     pub repository: String,
     pub credentials: Credentials,
+    /// A tag that the image gets besides that of its digest.
+    pub further_tag: Option<String>,
 }
 
 /// What a push did.
@@ -71,37 +73,107 @@ async fn run(
     destination: &Destination,
 ) -> Result<Pushed, ImageError> {
     // By tag: a lifecycle rule may take away what has none.
-    let tag = image.digest.trim_start_matches("sha256:");
-    let target: Reference = format!("{}:{tag}", destination.repository)
-        .parse()
-        .map_err(|error| ImageError::Unreadable {
-            image: destination.repository.clone(),
-            reason: format!("the repository's name cannot be read: {error}"),
-        })?;
+    let own = image.digest.trim_start_matches("sha256:");
+    let target = tagged(destination, own)?;
     let mut pushed = Pushed {
         uri: format!("{}@{}", destination.repository, image.digest),
         ..Pushed::default()
     };
+    let there = open(tools, destination, &target).await?;
+    if !has(&there, &target, &image.digest).await {
+        send(tools, lock, image, &there, &target, &mut pushed).await?;
+    }
+    // Last, because an image whose only tag is taken away is deleted.
+    if let Some(tag) = &destination.further_tag {
+        let further = tagged(destination, tag)?;
+        if !has(&there, &further, &image.digest).await {
+            put(&there, &further, image.manifest.clone()).await?;
+        }
+    }
+    Ok(pushed)
+}
+
+/// Gives the image `digest` (`sha256:…`) its further tag if it is there, and was not pushed with one.
+///
+/// # Errors
+///
+/// [`PackageError::Image`].
+pub async fn tag(
+    tools: &Tools,
+    destination: &Destination,
+    digest: &str,
+    tag: &str,
+) -> Result<(), PackageError> {
+    let add = async {
+        let target = tagged(destination, tag)?;
+        let there = open(tools, destination, &target).await?;
+        if has(&there, &target, digest).await {
+            return Ok(());
+        }
+        let image = target.clone_with_digest(digest.to_owned());
+        match there.manifest(&image).await {
+            Ok((manifest, _)) => put(&there, &target, manifest).await,
+            Err(ImageError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    add.await.map_err(PackageError::Image)
+}
+
+fn tagged(destination: &Destination, tag: &str) -> Result<Reference, ImageError> {
+    format!("{}:{tag}", destination.repository)
+        .parse()
+        .map_err(|error| ImageError::Unreadable {
+            image: destination.repository.clone(),
+            reason: format!("the repository's name cannot be read: {error}"),
+        })
+}
+
+/// The registry, signed in to for both directions.
+async fn open(
+    tools: &Tools,
+    destination: &Destination,
+    target: &Reference,
+) -> Result<Registry, ImageError> {
     let there = Registry::new(tools, target.registry(), destination.credentials.clone())?;
     for operation in [RegistryOperation::Push, RegistryOperation::Pull] {
-        let signed_in = there.sign_in(&target, operation).await;
+        let signed_in = there.sign_in(target, operation).await;
         signed_in.map_err(|error| not_taken(error, &there, &destination.repository))?;
     }
-    let known = there
-        .client
-        .fetch_manifest_digest(&target, &there.credentials.auth)
-        .await;
-    if known.is_ok_and(|digest| digest == image.digest) {
-        return Ok(pushed);
-    }
+    Ok(there)
+}
 
+/// Whether a tag leads to the image: what cannot be told is pushed, and then says why it cannot be.
+async fn has(there: &Registry, target: &Reference, digest: &str) -> bool {
+    let auth = &there.credentials.auth;
+    let known = there.client.fetch_manifest_digest(target, auth).await;
+    known.is_ok_and(|known| known == digest)
+}
+
+/// Makes a tag lead to an image whose blobs lie there.
+async fn put(there: &Registry, target: &Reference, manifest: Vec<u8>) -> Result<(), ImageError> {
+    let kind = http::HeaderValue::from_static(OCI_MANIFEST);
+    let taken = there.client.push_manifest_raw(target, manifest, kind).await;
+    taken
+        .map(|_| ())
+        .map_err(|error| refusal(there, target, error, "take the image's manifest"))
+}
+
+async fn send(
+    tools: &Tools,
+    lock: &ImageLock,
+    image: &Assembled,
+    there: &Registry,
+    target: &Reference,
+    pushed: &mut Pushed,
+) -> Result<(), ImageError> {
     let origin = pull::reference(lock)?;
     let here = pull::open(tools, &origin).await?;
     let passing = Passing {
         here: &here,
         origin: &origin,
-        there: &there,
-        target: &target,
+        there,
+        target,
     };
     // Made before they are polled: the compiler cannot tell that a closure is good for every lifetime.
     let layers: Vec<_> = image
@@ -123,16 +195,18 @@ async fn run(
     for (digest, bytes) in own {
         pushed.note(passing.bytes(digest, bytes).await?);
     }
-    there
-        .client
-        .push_manifest_raw(
-            &target,
-            image.manifest.clone(),
-            http::HeaderValue::from_static(OCI_MANIFEST),
-        )
-        .await
-        .map_err(|error| passing.refusal(error, "take the image's manifest"))?;
-    Ok(pushed)
+    put(there, target, image.manifest.clone()).await
+}
+
+/// An error of the registry that the image goes to.
+fn refusal(
+    there: &Registry,
+    target: &Reference,
+    error: OciDistributionError,
+    action: &'static str,
+) -> ImageError {
+    let repository = format!("{}/{}", target.registry(), target.repository());
+    not_taken(there.error(error, target, action), there, &repository)
 }
 
 /// What is said of an image that is read, said of the repository that it is to lie in.
@@ -168,11 +242,8 @@ struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// An error of the registry that the image goes to.
     fn refusal(&self, error: OciDistributionError, action: &'static str) -> ImageError {
-        let repository = format!("{}/{}", self.target.registry(), self.target.repository());
-        let error = self.there.error(error, self.target, action);
-        not_taken(error, self.there, &repository)
+        refusal(self.there, self.target, error, action)
     }
 
     async fn layer(&self, layer: &Descriptor) -> Result<Way, ImageError> {

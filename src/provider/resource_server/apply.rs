@@ -298,7 +298,8 @@ async fn push(
     if let Some(ready) = prepared.image_to_push.take() {
         let clients = context.require_data()?;
         let (aws, op) = (&prepared.aws, operation(context));
-        let uri = image::push(&clients, aws, &ready, &prepared.source, server, &op).await?;
+        let servers = (server, prepared.prior.as_ref());
+        let uri = image::push(&clients, aws, &ready, &prepared.source, servers, &op).await?;
         prepared.code = Some(deploy::Code::Image(uri));
     }
     Ok(())

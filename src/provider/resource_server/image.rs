@@ -70,13 +70,14 @@ pub(super) fn repository(server: &Server) -> Result<Option<RepositoryUrl>, Diagn
     }
 }
 
-/// Puts the image where Lambda takes it from; what lies there is not sent again.
+/// Puts the image where Lambda takes it from; what lies there is not sent again. In a managed repository it is kept from now on, beside
+/// the one that `prior` says is served.
 pub(super) async fn push(
     clients: &Clients,
     aws: &Aws,
     ready: &Ready,
     source: &Source,
-    server: &Server,
+    (server, prior): (&Server, Option<&Server>),
     op: &Operation,
 ) -> Result<String, Diagnostics> {
     let function = spec::text(&server.function_name);
@@ -92,9 +93,22 @@ pub(super) async fn push(
                 .map_err(|error| report::deploy("Could not make the image's repository", &error))?
         }
     };
-    let destination = destination(repository);
+    let mut destination = destination(repository);
     let tools = clients.tools();
-    let pushing = image::push(&tools, &ready.lock, &ready.assembled, &destination);
+    let served = prior.and_then(|prior| prior.code_sha256.as_str());
+    let served = served.filter(|_| brought.is_none());
+    if brought.is_none() {
+        let tag = deploy::image_repo::keep_tag(&ready.assembled.digest);
+        destination.further_tag = Some(tag);
+    }
+    let pushing = async {
+        // Pushed by a release that did not tag it.
+        if let Some(digits) = served {
+            let tag = deploy::image_repo::keep_tag(digits);
+            image::tag(&tools, &destination, &format!("sha256:{digits}"), &tag).await?;
+        }
+        image::push(&tools, &ready.lock, &ready.assembled, &destination).await
+    };
     let pushed = op
         .run(pushing, &format!("pushing the image of {function}"))
         .await
@@ -118,6 +132,7 @@ fn destination(repository: deploy::image_repo::ImageRepository) -> Destination {
             repository.password,
             "ecr:GetAuthorizationToken",
         ),
+        further_tag: None,
     }
 }
 

@@ -183,16 +183,17 @@ impl Front {
     }
 
     async fn forward(&self, call: &Call, request: Request<Bytes>) -> Reply {
-        match self.moto.forward(request).await {
-            Ok(reply) if call.service == "ecr" => self.ecr(reply).await,
-            Ok(reply) => reply,
-            Err(error) => AwsError::new(500, "InternalFailure", format!("local-aws: {error}"))
+        let body = (call.service == "ecr").then(|| request.body().clone());
+        match (self.moto.forward(request).await, body) {
+            (Ok(reply), Some(body)) => self.ecr(call, &body, reply).await,
+            (Ok(reply), None) => reply,
+            (Err(error), _) => AwsError::new(500, "InternalFailure", format!("local-aws: {error}"))
                 .reply(call.protocol),
         }
     }
 
     /// Overlay: repositories lie in local-aws's own registry.
-    async fn ecr(&self, reply: Reply) -> Reply {
+    async fn ecr(&self, call: &Call, asked: &Bytes, reply: Reply) -> Reply {
         let Some(registry) = &self.registry else {
             return reply;
         };
@@ -205,6 +206,16 @@ impl Front {
             return reply::text(status, "application/x-amz-json-1.1", body);
         };
         registry.answer(&mut value);
+        if status == 200 {
+            match registry.images(&call.action, asked) {
+                Ok(Some(images)) => value = images,
+                Ok(None) => {}
+                Err(error) => {
+                    return AwsError::new(500, "ServerException", format!("local-aws: {error}"))
+                        .reply(call.protocol);
+                }
+            }
+        }
         let mut reply = reply::json(status, &value);
         if let Some(kind) = kind {
             reply.headers_mut().insert("x-amzn-errortype", kind);

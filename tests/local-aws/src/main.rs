@@ -27,6 +27,7 @@ mod faults;
 mod front;
 mod functions;
 mod ids;
+mod images;
 mod lambda;
 mod moto;
 mod quick;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
+use crate::images::Images;
 use crate::supervise::{Spec, Supervised};
 
 /// How a container is started.
@@ -125,6 +126,15 @@ impl Registry {
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.answer(item)),
             _ => {}
+        }
+    }
+
+    /// Overlay: what a repository holds, where a call that moto accepted is about that.
+    pub(crate) fn images(&self, action: &str, asked: &[u8]) -> std::io::Result<Option<Value>> {
+        let asked = serde_json::from_slice(asked).unwrap_or_default();
+        match Images::of(&self.storage, &asked) {
+            Some(images) => images.answer(action, &asked),
+            None => Ok(None),
         }
     }
 

@@ -111,3 +111,41 @@ def test_a_function_runs_in_its_image_as_the_image_says(aws, role, repository):
     changed = lambda_.update_function_configuration(FunctionName="boxed", Timeout=5)
     assert changed["CodeSha256"] == made["CodeSha256"]
     lambda_.delete_function(FunctionName="boxed")
+
+
+def test_images_are_listed_lose_tags_and_go_with_their_last_one(aws, repository):
+    ecr = aws.client("ecr")
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+    digests = [push(repository, [layer_of({"number": number})], config) for number in (b"1", b"2")]
+    host, name = repository.split("/", 1)
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    asked = urllib.request.Request(f"http://{host}/v2/{name}/manifests/{digests[0]}", headers={"Accept": kind})
+    with urllib.request.urlopen(asked) as answer:
+        manifest = answer.read()
+    for tag in ("a", "b"):
+        request("PUT", f"http://{host}/v2/{name}/manifests/{tag}", manifest, kind)
+
+    def listed(status="ANY"):
+        return ecr.list_images(repositoryName=name, filter={"tagStatus": status})["imageIds"]
+
+    def delete(*images):
+        answer = ecr.batch_delete_image(repositoryName=name, imageIds=list(images))
+        return answer["imageIds"], [failure["failureCode"] for failure in answer["failures"]]
+
+    a, b = ({"imageDigest": digests[0], "imageTag": tag} for tag in ("a", "b"))
+    untagged = {"imageDigest": digests[1]}
+    assert listed() == [a, b, untagged]
+    assert listed("TAGGED") == [a, b]
+    assert listed("UNTAGGED") == [untagged]
+
+    assert delete({"imageTag": "a"}, {"imageTag": "c"}) == ([a], ["ImageNotFound"])
+    assert listed() == [b, untagged]
+    assert delete({"imageTag": "b"}) == ([b], [])
+    assert listed() == [untagged]
+    assert delete(untagged) == ([], [])
+    assert listed() == []
+
+    push(repository, [layer_of({"number": b"3"})], config)
+    ecr.delete_repository(repositoryName=name, force=True)
+    ecr.create_repository(repositoryName=name)
+    assert listed() == []
