@@ -104,7 +104,7 @@ pub(crate) fn killed_at(
 }
 
 /// Applies until there is nothing left to do: one more apply, or an import where the killed run had finished the function.
-fn recover(workspace: &Workspace, point: &Point) {
+pub(crate) fn recover(workspace: &Workspace, point: &Point) {
     let run = workspace.apply();
     if run.status != 0 {
         let error = run.error();
@@ -131,7 +131,7 @@ fn index() -> Index {
 }
 
 pub(crate) const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
-const DESTROY: [&str; 3] = ["destroy", "-json", "-auto-approve"];
+pub(crate) const DESTROY: [&str; 3] = ["destroy", "-json", "-auto-approve"];
 
 #[test]
 fn a_creation_that_is_killed_anywhere_is_finished_by_the_next_apply() {

@@ -27,6 +27,7 @@ mod drift;
 mod faults;
 mod function_url;
 mod image;
+mod image_kill;
 mod import;
 mod input;
 mod kill;
