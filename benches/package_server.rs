@@ -18,8 +18,8 @@ struct Job {
     command: String,
     args: Vec<String>,
     runtime: Option<String>,
-    #[serde(default)]
-    compile_bytecode: bool,
+    /// Decided as a plan does without it.
+    compile_bytecode: Option<bool>,
     /// What to install; resolved anew without it.
     lock: Option<String>,
     cache_dir: PathBuf,
@@ -37,12 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn package_one(job: Job) -> Result<(), Box<dyn Error>> {
-    let spec = ServerSpec {
+    let mut spec = ServerSpec {
         command: job.command,
         args: job.args,
         packages: Vec::new(),
         allow_scripts: None,
-        compile_bytecode: job.compile_bytecode,
+        compile_bytecode: job.compile_bytecode.unwrap_or(false),
         runtime: job.runtime,
         architecture: Architecture::X86_64,
         cwd: None,
@@ -59,8 +59,13 @@ async fn package_one(job: Job) -> Result<(), Box<dyn Error>> {
         now: SystemTime::now(),
         downloads: Some(mcplambda::provider::downloads::over_http()),
     };
-    let source = package::open(package::plan_source(&spec)?).await?;
+    let mut source = package::plan_source(&spec)?;
     let begun = Instant::now();
+    if job.compile_bytecode.is_none() && source.takes_bytecode() {
+        spec.compile_bytecode = package::find_compiler(&tools, &source).await.is_ok();
+        source = package::plan_source(&spec)?;
+    }
+    let source = package::open(source).await?;
     let lock: Lock = match job.lock {
         Some(lock) => lock.parse()?,
         None => package::resolve(&tools, &source).await?,

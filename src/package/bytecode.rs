@@ -7,7 +7,7 @@
 //!
 //! Source: PEP 3147 (names), PEP 552 (header).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -204,6 +204,9 @@ fn interpreter(tools: &Tools, program: &Path) -> Command {
     command
 }
 
+/// What bytecode is called among the things that make a package large.
+pub(crate) const SIZE_NAME: &str = "`compile_bytecode`";
+
 /// Bytecode is one of the things that make a package large.
 pub(crate) fn add_size(
     sizes: &mut BTreeMap<String, u64>,
@@ -211,7 +214,7 @@ pub(crate) fn add_size(
 ) -> Result<(), PackageError> {
     let total: u64 = bytecode.values().map(Content::size).sum::<Result<_, _>>()?;
     if total > 0 {
-        sizes.insert("`compile_bytecode`".to_owned(), total);
+        sizes.insert(SIZE_NAME.to_owned(), total);
     }
     Ok(())
 }
@@ -244,9 +247,15 @@ fn candidates(tools: &Tools, python: PythonRuntime) -> Vec<PathBuf> {
         .map(|entry| entry.path().join("bin").join(python.name()))
         .collect();
     of_pyenv.sort();
+    // `/bin` is `/usr/bin`, and `python3` `python3.13`: each is started once. The name is part of it, as some programs go by that.
+    let mut seen = BTreeSet::new();
     on_path
         .chain(of_pyenv)
         .filter(|program| program.is_file())
+        .filter(|program| {
+            let really = program.canonicalize().unwrap_or_else(|_| program.clone());
+            seen.insert((really, program.file_name().map(OsStr::to_owned)))
+        })
         .collect()
 }
 

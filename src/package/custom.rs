@@ -40,7 +40,7 @@ pub struct CustomSource {
     /// npm packages whose install scripts run; `None` when the user did not say.
     allow_scripts: Option<Vec<String>>,
     layered: bool,
-    compile_bytecode: bool,
+    pub(crate) compile_bytecode: bool,
     opened: Option<Arc<Opened>>,
 }
 
@@ -223,10 +223,10 @@ impl CustomSource {
         self.opened.as_deref()?.hash.as_deref()
     }
 
-    /// See [`Source::bytecode`](super::Source::bytecode).
-    pub(crate) fn bytecode(&self) -> Option<PythonRuntime> {
+    /// See [`Source::python`](super::Source::python).
+    pub(crate) fn python(&self) -> Option<PythonRuntime> {
         match self.managed {
-            Some(Managed::Python(python)) => self.compile_bytecode.then_some(python),
+            Some(Managed::Python(python)) => Some(python),
             Some(Managed::Node(_)) | None => None,
         }
     }

@@ -266,7 +266,7 @@ pub enum PackageError {
     /// Bytecode was asked for, and nothing here can compile it.
     #[error(
         "`compile_bytecode` needs a Python {version} on this machine, as `{runtime}` is; there is none on PATH, none of pyenv, and none that \
-         `uv` knows. Install one (`uv python install {version}`), or take `compile_bytecode` out: the server then starts later, and no otherwise"
+         `uv` knows. Install one (`uv python install {version}`), or set `compile_bytecode = false`: the server then starts later, and no otherwise"
     )]
     NoInterpreter { runtime: String, version: String },
 

@@ -189,6 +189,18 @@ pub async fn open_package(source: Source, zip: Vec<u8>) -> Result<Source, Packag
     }
 }
 
+/// Looks for what would compile the bytecode of `source` on this machine: a process started for each interpreter on the way.
+///
+/// # Errors
+///
+/// [`PackageError::NoInterpreter`]; never for a source that takes no bytecode.
+pub async fn find_compiler(tools: &Tools, source: &Source) -> Result<(), PackageError> {
+    match source.python() {
+        Some(python) => Compiler::find(tools, python).await.map(|_| ()),
+        None => Ok(()),
+    }
+}
+
 /// Runs `work`, which reads files or computes for long, where it keeps nobody from being answered.
 pub(crate) async fn in_background<S: Send + 'static, T: Send + 'static>(
     subject: S,

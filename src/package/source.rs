@@ -132,11 +132,26 @@ impl Source {
 
     /// The Python whose bytecode goes into the package; `None` where none does.
     pub(crate) fn bytecode(&self) -> Option<PythonRuntime> {
+        let asked = match self {
+            Self::Uvx(source) => source.compile_bytecode,
+            Self::Custom(source) => source.compile_bytecode,
+            Self::Npx(_) | Self::Image(_) => false,
+        };
+        self.python().filter(|_| asked)
+    }
+
+    /// The managed Python that the server runs on; `None` for servers without one, which cannot have bytecode.
+    pub(crate) fn python(&self) -> Option<PythonRuntime> {
         match self {
-            Self::Uvx(source) => source.compile_bytecode.then_some(source.packages.python),
-            Self::Custom(source) => source.bytecode(),
+            Self::Uvx(source) => Some(source.packages.python),
+            Self::Custom(source) => source.python(),
             Self::Npx(_) | Self::Image(_) => None,
         }
+    }
+
+    /// Whether `compile_bytecode` means something for it.
+    pub fn takes_bytecode(&self) -> bool {
+        self.python().is_some()
     }
 
     /// SHA-256 over the files of the server's own folder; `None` without one, and before [`super::open`].

@@ -10,7 +10,7 @@ use ::zip::ZipArchive;
 
 use super::assemble::Subject;
 use super::stage::Content;
-use super::{Lock, PackageError, deflate, zip_archive};
+use super::{Lock, PackageError, bytecode, deflate, zip_archive};
 
 /// What Lambda accepts of a zip.
 ///
@@ -85,6 +85,11 @@ pub(crate) fn check_limit(
     if actual <= limit {
         return Ok(());
     }
+    // It may have been decided for the user.
+    let without = match sizes.contains_key(bytecode::SIZE_NAME) {
+        true => "set `compile_bytecode = false`, ",
+        false => "",
+    };
     Err(PackageError::TooLarge {
         package: subject.package.clone(),
         attribute: subject.attribute,
@@ -93,7 +98,7 @@ pub(crate) fn check_limit(
         limit,
         kind,
         largest: largest_first(sizes),
-        ways_out: format!("{first_way}{}", subject.ways_out),
+        ways_out: format!("{first_way}{without}{}", subject.ways_out),
     })
 }
 
@@ -208,6 +213,14 @@ mod tests {
             "the package of `a` is 501 bytes zipped, over Lambda's limit of 500 bytes for a zip in a request. The largest in it \
              (unzipped bytes): b (700), f (700), c (20), a (10), e (2). Ways out: set `artifact_bucket` to an S3 bucket in the \
              function's region, use less"
+        );
+        let sizes = BTreeMap::from([(bytecode::SIZE_NAME.to_owned(), 900)]);
+        let error = check_limit(&subject(), Measure::Unzipped, 1001, limits, &sizes)
+            .expect_err("over the limit");
+        assert_eq!(
+            error.to_string(),
+            "the package of `a` is 1001 bytes unzipped, over Lambda's limit of 1000 bytes for a zip function. The largest in it \
+             (unzipped bytes): `compile_bytecode` (900). Ways out: set `compile_bytecode = false`, use less"
         );
     }
 

@@ -138,6 +138,33 @@ pub(crate) fn no_upgrade_at_plan(error: &PackageError) -> Diagnostics {
     .into()
 }
 
+/// The package that is served has bytecode, and the next one cannot: the plan says so, and goes on.
+pub(crate) fn no_bytecode_any_more(error: &PackageError) -> Diagnostics {
+    Diagnostic::warning(
+        "Package without bytecode",
+        format!(
+            "The package in service has its bytecode, and the one that is made next will have none: {}",
+            sentence(&chain(error))
+        ),
+    )
+    .at("compile_bytecode")
+    .into()
+}
+
+/// A plan decided for bytecode, and the machine that applies it cannot compile it.
+pub(crate) fn planned_with_bytecode(error: &PackageError) -> Diagnostics {
+    Diagnostic::error(
+        "Bytecode cannot be compiled here",
+        format!(
+            "The plan was made where a Python of the runtime's version compiles the package, and this machine has none: {} Then plan again; \
+             nothing was deployed.",
+            sentence(&chain(error))
+        ),
+    )
+    .at("compile_bytecode")
+    .into()
+}
+
 /// A failure to use the provider's configuration, met by a resource or data source.
 pub(crate) fn config(error: &ConfigError) -> Diagnostics {
     let mut diagnostic = report_config::config_error(error);

@@ -20,6 +20,7 @@ mod npm_registry;
 mod registry;
 
 mod bare;
+mod bytecode;
 mod create;
 mod custom;
 mod destroy;

@@ -63,6 +63,7 @@ mod plan_any;
 mod plan_changes;
 mod plan_nested;
 mod plan_refused;
+mod provider_bytecode;
 mod provider_config;
 mod provider_connect;
 mod provider_plan;

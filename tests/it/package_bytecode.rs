@@ -325,7 +325,7 @@ async fn without_an_interpreter_of_the_runtime_it_is_an_error_that_says_how_to_g
         error.to_string(),
         format!(
             "`compile_bytecode` needs a Python 3.{other} on this machine, as `python3.{other}` is; there is none on PATH, none of pyenv, and \
-             none that `uv` knows. Install one (`uv python install 3.{other}`), or take `compile_bytecode` out: the server then starts later, \
+             none that `uv` knows. Install one (`uv python install 3.{other}`), or set `compile_bytecode = false`: the server then starts later, \
              and no otherwise"
         )
     );

@@ -44,6 +44,9 @@ pub(crate) enum Registry {
     Npm,
 }
 
+/// What a line is called that is about our package with `compile_bytecode = false`.
+const WITHOUT: &str = ", without bytecode";
+
 /// A server that both sides package.
 #[derive(Debug)]
 pub(crate) struct Subject {
@@ -218,6 +221,7 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
     let folder = bench.work.join(subject.name.replace('/', "-"));
     make_dir(&folder)?;
     let (mut ratios, mut our_times, mut peer_times) = (vec![], vec![], vec![]);
+    let (mut plain_ratios, mut plain_times) = (vec![], vec![]);
     for round in 0..bench.rounds(3) {
         // The last round's caches stay, for what follows.
         let caches = (folder.join("our-cache"), folder.join("peer-cache"));
@@ -234,15 +238,29 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
         if !bench.wanted("cold") {
             break;
         }
+        if subject.registry == Registry::PyPi {
+            let cache = folder.join("plain-cache");
+            let plain = ours::plain(bench, subject, (&folder, &cache), None)?;
+            fs::remove_dir_all(&cache).map_err(|error| at(&cache, error))?;
+            plain_times.push(millis(plain.took));
+            plain_ratios.push(millis(peer) / millis(plain.took));
+        }
     }
     if bench.wanted("cold") {
+        let part = "Wall time with cold caches, the peer's divided by ours";
         report.figures.push(figure(
-            "Wall time with cold caches, the peer's divided by ours",
+            part,
             subject,
             (1, Some(Target::AtLeast(4.0))),
             ratios,
             format!("peer {}, ours {}", middle(&peer_times), middle(&our_times)),
         ));
+        if !plain_ratios.is_empty() {
+            let note = format!("ours {}", middle(&plain_times));
+            let mut plain = figure(part, subject, (1, None), plain_ratios, note);
+            plain.what.push_str(WITHOUT);
+            report.figures.push(plain);
+        }
     }
 
     let lock = ours::package(bench, subject, &folder, None, &[])?.lock;
@@ -250,15 +268,20 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
         warm(bench, subject, &folder, &lock, report)?;
     }
     let ours = ours::package(bench, subject, &folder, Some(&lock), &[])?;
+    let plain = match subject.registry {
+        Registry::PyPi => {
+            let cache = folder.join("our-cache");
+            let places = (folder.as_path(), cache.as_path());
+            Some(ours::plain(bench, subject, places, Some(&lock))?)
+        }
+        Registry::Npm => None,
+    };
+    let both = (&ours, plain.as_ref());
     if bench.wanted("size") {
-        sizes(bench, subject, &folder, &ours, report)?;
+        sizes(bench, subject, &folder, both, report)?;
     }
     if bench.wanted("start") {
-        let compiled = match subject.registry {
-            Registry::PyPi => Some(ours::compiled(bench, subject, &folder, &lock)?),
-            Registry::Npm => None,
-        };
-        start::compare(bench, subject, &folder, (&ours, compiled.as_ref()), report)?;
+        start::compare(bench, subject, &folder, both, report)?;
     }
     if bench.wanted("args") {
         let changed = ours::package(bench, subject, &folder, Some(&lock), &["--changed"])?;
@@ -284,40 +307,29 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-/// Both zips; and, for Python, what pip's default would make of it, which compiles everything to bytecode.
+/// Both zips: as `package.py` makes its own, without bytecode, and, for Python, with it on both sides.
 fn sizes(
     bench: &Bench,
     subject: &Subject,
     folder: &Path,
-    ours: &ours::Package,
+    (ours, plain): (&ours::Package, Option<&ours::Package>),
     report: &mut Report,
 ) -> Result<()> {
-    let part = "Size of the zip, ours divided by the peer's";
-    let (our_size, peer_size) = (size(&ours.zip)?, size(&folder.join("peer.zip"))?);
-    let note = |peer: f64| {
-        format!(
-            "peer {:.2} MB, ours {:.2} MB, the bridge in it",
-            peer / 1e6,
-            our_size / 1e6
-        )
-    };
-    report.figures.push(figure(
-        part,
-        subject,
-        (2, Some(Target::AtMost(0.8))),
-        vec![our_size / peer_size],
-        note(peer_size),
-    ));
-    if subject.registry == Registry::PyPi {
-        let compiled = peer::compiled(bench, folder)?;
-        let mut figure = figure(
-            part,
-            subject,
-            (2, None),
-            vec![our_size / compiled],
-            note(compiled),
-        );
-        figure.what.push_str(", the peer's with bytecode");
+    let target = Some(Target::AtMost(0.8));
+    let peer = size(&folder.join("peer.zip"))?;
+    let mut pairs = vec![(&plain.unwrap_or(ours).zip, peer, target, "")];
+    if plain.is_some() {
+        pairs[0].3 = ", both without bytecode";
+        let peer = peer::compiled(bench, folder)?;
+        pairs.push((&ours.zip, peer, None, ", both with bytecode"));
+    }
+    for (ours, peer, target, variant) in pairs {
+        let ours = size(ours)?;
+        let (peer_size, our_size) = (peer / 1e6, ours / 1e6);
+        let note = format!("peer {peer_size:.2} MB, ours {our_size:.2} MB, the bridge in it");
+        let part = "Size of the zip, ours divided by the peer's";
+        let mut figure = figure(part, subject, (2, target), vec![ours / peer], note);
+        figure.what.push_str(variant);
         report.figures.push(figure);
     }
     Ok(())

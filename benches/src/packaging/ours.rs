@@ -22,7 +22,7 @@ pub(crate) struct Package {
     pub(crate) took: Duration,
 }
 
-/// Packages with the cache in `folder`; `args` are the server's own.
+/// Packages with the cache in `folder`, as users get it: with bytecode where there is Python. `args` are the server's own.
 pub(crate) fn package(
     bench: &Bench,
     subject: &Subject,
@@ -34,17 +34,16 @@ pub(crate) fn package(
     run(bench, job(bench, subject, &cache, folder, lock, args))
 }
 
-/// [`package`] with `compile_bytecode`, beside the other.
-pub(crate) fn compiled(
+/// [`package`] with `compile_bytecode = false` and the cache in `cache`, beside the other.
+pub(crate) fn plain(
     bench: &Bench,
     subject: &Subject,
-    folder: &Path,
-    lock: &str,
+    (folder, cache): (&Path, &Path),
+    lock: Option<&str>,
 ) -> Result<Package> {
-    let cache = folder.join("our-cache");
-    let mut job = job(bench, subject, &cache, folder, Some(lock), &[]);
-    job["compile_bytecode"] = json!(true);
-    job["zip"] = json!(folder.join("ours-compiled.zip"));
+    let mut job = job(bench, subject, cache, folder, lock, &[]);
+    job["compile_bytecode"] = json!(false);
+    job["zip"] = json!(folder.join("ours-plain.zip"));
     run(bench, job)
 }
 

@@ -1,13 +1,13 @@
 //! Cold starts of both packages behind the same bridge: from the bridge's process to the answer to `tools/list`.
 //!
-//! Enters: both zips, and ours with bytecode where there is one. Leaves: a figure of each. All are unpacked and have been started once: their files are in the page cache. Neither writes
-//! bytecode as it runs, because the bridge tells Python not to, as in Lambda.
+//! Enters: both zips, and ours without bytecode where there is one. Leaves: a figure of each. All are unpacked and have been started once:
+//! their files are in the page cache. Neither writes bytecode as it runs, because the bridge tells Python not to, as in Lambda.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Bench, Registry, Subject, figure, make_dir, middle, millis, output};
+use super::{Bench, Registry, Subject, WITHOUT, figure, make_dir, middle, millis, output};
 use crate::packaging::ours::Package;
 use crate::process::Result;
 use crate::report::{Report, Target};
@@ -21,7 +21,7 @@ pub(crate) fn compare(
     bench: &Bench,
     subject: &Subject,
     folder: &Path,
-    (ours, compiled): (&Package, Option<&Package>),
+    (ours, plain): (&Package, Option<&Package>),
     report: &mut Report,
 ) -> Result<()> {
     let places = |name: &str, zip: &Path| -> Result<Places> {
@@ -56,8 +56,11 @@ pub(crate) fn compare(
     let peer_server = server::packaged(subject.name, peer_argv);
     let start = |places: &Places, server: &Server| Runtime::bridge(places, server)?.first_listing();
     start(&peer_places, &peer_server)?;
-    let variants = [("", Some(ours)), (", with `compile_bytecode`", compiled)];
-    for (variant, package) in variants {
+    let variants = [
+        ("", Some(Target::AtMost(0.8)), Some(ours)),
+        (WITHOUT, None, plain),
+    ];
+    for (variant, target, package) in variants {
         let Some(package) = package else { continue };
         let our_places = places("our-task", &package.zip)?;
         let our_argv = package.argv.iter().enumerate().map(|(index, word)| {
@@ -84,7 +87,7 @@ pub(crate) fn compare(
         let mut figure = figure(
             "Cold start, ours divided by the peer's",
             subject,
-            (2, Some(Target::AtMost(0.8))),
+            (2, target),
             ratios,
             format!("peer {peer}, ours {ours}"),
         );

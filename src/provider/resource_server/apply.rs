@@ -15,6 +15,7 @@ use crate::plugin::{Attr, Change, Context, Diagnostics};
 use crate::provider::clients::Clients;
 use crate::provider::report;
 
+use super::bytecode;
 use super::environment::{self, Launch};
 use super::image;
 use super::memory::Remembered;
@@ -146,12 +147,17 @@ async fn prepare(
         // The state may name the folder of another machine.
         here.source_dir = change.config.source_dir.clone();
     }
-    let source = match spec::source(&here, &change.config.runtime) {
-        Ok(source) => source,
-        Err(SpecError::Package(error)) => return Err(report::package(&error)),
-        Err(SpecError::Unknown) => return Err(report::unknown_at_apply()),
+    let read = |server: &Server| match spec::source(server, &change.config.runtime) {
+        Ok(source) => Ok(source),
+        Err(SpecError::Package(error)) => Err(report::package(&error)),
+        Err(SpecError::Unknown) => Err(report::unknown_at_apply()),
     };
-    let source = package::open(source)
+    if server.compile_bytecode.is_unknown() {
+        here.compile_bytecode = Attr::Null;
+        bytecode::settle(&clients, &read(&here)?, server).await;
+        here.compile_bytecode = server.compile_bytecode;
+    }
+    let source = package::open(read(&here)?)
         .await
         .map_err(|error| report::package(&error))?;
     let files = Attr::from(source.content_hash().map(str::to_owned));
@@ -179,7 +185,8 @@ async fn prepare(
         }
         None => {
             server.package_type = Attr::from("Zip");
-            pack_zip(&clients, &source, remembered, bucket.as_deref(), server).await?
+            let bucket = bucket.as_deref();
+            pack_zip(&clients, &source, remembered, bucket, change, server).await?
         }
     };
     let environment = environment::compose(&packed.variables, &packed.launch, &source.runtime())
@@ -218,12 +225,13 @@ async fn pack_zip(
     source: &Source,
     remembered: Remembered,
     bucket: Option<&str>,
+    change: &Change<Server>,
     server: &mut Server,
 ) -> Result<Packed, Diagnostics> {
     let (code, code_sha256, launcher) = match (&server.code_sha256, remembered.launcher) {
         (Attr::Known(sha256), Some(launcher)) => (None, sha256.clone(), launcher),
         _ => {
-            let artifact = package(clients, source, server).await?;
+            let artifact = package(clients, source, change, server).await?;
             let own = artifact
                 .argv
                 .len()
@@ -309,6 +317,7 @@ async fn push(
 async fn package(
     clients: &Clients,
     source: &Source,
+    change: &Change<Server>,
     server: &mut Server,
 ) -> Result<Artifact, Diagnostics> {
     let tools = clients
@@ -340,7 +349,7 @@ async fn package(
     );
     package::build(&tools, source, lock.as_ref())
         .await
-        .map_err(|error| report::packaging(&error, source))
+        .map_err(|error| bytecode::not_packaged(&error, source, &change.config))
 }
 
 /// What is deployed, and what the server answered if a new version was verified.

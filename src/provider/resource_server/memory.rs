@@ -21,6 +21,8 @@ const DRIFT: &str = "drift";
 const PLANNED_LOCK: &str = "planned_lock";
 /// The hash of the files that a plan saw, likewise.
 const PLANNED_FILES: &str = "planned_files";
+/// Whether a plan decided for bytecode, likewise.
+const PLANNED_BYTECODE: &str = "planned_bytecode";
 
 /// What an earlier operation left.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +60,7 @@ impl Remembered {
     pub(super) fn write(&self, private: &mut Private) {
         private.remove(PLANNED_LOCK);
         private.remove(PLANNED_FILES);
+        private.remove(PLANNED_BYTECODE);
         let entries = [
             (SOURCE, self.source.clone().map(Value::from)),
             (LAUNCHER, self.launcher.clone().map(Value::from)),
@@ -104,4 +107,12 @@ pub(super) fn planned_files(private: &Private) -> Option<String> {
 
 pub(super) fn plan_files(private: &mut Private, hash: &str) {
     private.set(PLANNED_FILES, hash);
+}
+
+pub(super) fn planned_bytecode(private: &Private) -> Option<bool> {
+    private.get(PLANNED_BYTECODE).and_then(Value::as_bool)
+}
+
+pub(super) fn plan_bytecode(private: &mut Private, compiles: bool) {
+    private.set(PLANNED_BYTECODE, compiles);
 }

@@ -2,9 +2,11 @@
 //!
 //! The way of a change, as the file names read: `schema` and `model` (what users write) -> `spec` and `naming` (what it means) ->
 //! `plan` (what will change) -> `apply` (packaged, deployed, verified) -> `outputs`; `read` brings back what is there,
-//! `environment` is what travels in the function, `memory` what private state keeps.
+//! `environment` is what travels in the function, `memory` what private state keeps. `bytecode`, `image` and `function_url` are attributes with
+//! rules of their own.
 
 mod apply;
+mod bytecode;
 mod environment;
 mod function_url;
 mod image;

@@ -10,6 +10,7 @@ use crate::provider::clients::Clients;
 use crate::provider::report;
 
 use super::ServerResource;
+use super::bytecode::{self, NewPackage};
 use super::function_url;
 use super::image;
 use super::memory::{self, Remembered};
@@ -27,6 +28,10 @@ macro_rules! differ {
 
 pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<(), Diagnostics> {
     names(context, planned)?;
+    if context.config.compile_bytecode.is_null() {
+        // Decided when it is known whether a package is made; until then it keeps nobody from reading the command line.
+        planned.compile_bytecode = Attr::Null;
+    }
     let source = match spec::source(planned, &context.config.runtime) {
         Ok(source) => Some(
             package::open(source)
@@ -54,9 +59,12 @@ pub(super) async fn plan(context: &mut Context, planned: &mut Server) -> Result<
     let remembered = Remembered::read(&context.prior_private);
     lock(context, planned, source.as_ref(), &remembered).await?;
     match context.prior.clone() {
-        None => outputs_of_create(planned, source.as_ref()),
+        None => {
+            bytecode::plan(context, planned, source.as_ref(), NewPackage::Yes).await?;
+            outputs_of_create(planned, source.as_ref());
+        }
         Some(prior) => {
-            outputs_of_update(context, planned, &prior, &remembered, source.as_ref());
+            outputs_of_update(context, planned, &prior, &remembered, source.as_ref()).await?;
             if spec::same_place(&prior.source_dir, &planned.source_dir) {
                 planned.source_dir = prior.source_dir;
             }
@@ -280,23 +288,22 @@ fn outputs_of_create(planned: &mut Server, source: Option<&Source>) {
     }
 }
 
-fn outputs_of_update(
+async fn outputs_of_update(
     context: &mut Context,
     planned: &mut Server,
     prior: &Server,
     remembered: &Remembered,
     source: Option<&Source>,
-) {
+) -> Result<(), Diagnostics> {
     for drift in &remembered.drift {
         context.diagnostics.append(report::drift(drift));
     }
-    let code = !keeps_source(source, remembered)
-        || !same_lock(&prior.lock, &planned.lock)
-        || prior.source_hash != planned.source_hash
+    let open_code = planned.lock.is_unknown() || planned.source_hash.is_unknown();
+    let other_code = !keeps_source(source, remembered)
+        || !planned.lock.is_unknown() && !same_lock(&prior.lock, &planned.lock)
+        || !planned.source_hash.is_unknown() && prior.source_hash != planned.source_hash
         || remembered.code_drifted(prior)
         || empty_if_none(&prior.allow_scripts) != empty_if_none(&planned.allow_scripts)
-        || planned.compile_bytecode.is_unknown()
-        || spec::compiles(prior) != spec::compiles(planned)
         || differ!(prior, planned; runtime architecture image_repository_url);
     let other_role = role_changes(context, planned, prior);
     let configuration = other_role
@@ -309,12 +316,29 @@ fn outputs_of_update(
     let elsewhere = planned.alias != prior.alias;
     let verify = planned.verify.known() != Some(&false);
     let unverified = verify && prior.verification.is_null();
-    let redeploy = code
-        || configuration
+    let deploy = configuration
         || elsewhere
         || unverified
         || !remembered.drift.is_empty()
         || prior.version.is_null();
+    let becomes = package_type(source);
+    let other_type = becomes.is_known() && becomes != prior.package_type;
+    let replaced = other_type || differ!(prior, planned; function_name region);
+    // A second plan inside apply may find newer versions; where anything else changes, leaving them open keeps the plans alike.
+    let upgrades = context.config.lock.is_null()
+        && !planned.lock.is_null()
+        && planned.auto_upgrade.known() == Some(&true);
+    let package = match (other_code || replaced, open_code || deploy && upgrades) {
+        (true, _) => NewPackage::Yes,
+        (false, true) => NewPackage::Perhaps,
+        (false, false) => NewPackage::No,
+    };
+    bytecode::plan(context, planned, source, package).await?;
+    let code = other_code
+        || open_code
+        || planned.compile_bytecode.is_unknown()
+        || spec::compiles(prior) != spec::compiles(planned);
+    let redeploy = code || deploy;
 
     outputs::keep(planned, prior);
     if code {
@@ -345,28 +369,21 @@ fn outputs_of_update(
     if elsewhere || planned.description != prior.description || planned.name != prior.name {
         planned.gateway_config_json = Attr::Unknown;
     }
-    let becomes = package_type(source);
-    let other_type = becomes.is_known() && becomes != prior.package_type;
     if other_type {
         // Lambda keeps a function's package type for ever.
         context.requires_replace("command");
     }
-    let replaced = other_type || differ!(prior, planned; function_name region);
     if replaced {
         // The first half of a replacement: what follows is planned again without a state.
         outputs::open(planned);
     }
-    // A second plan inside apply may find newer versions; where anything else changes, leaving them open keeps the plans alike.
-    if redeploy
-        && context.config.lock.is_null()
-        && !planned.lock.is_null()
-        && planned.auto_upgrade.known() == Some(&true)
-    {
+    if redeploy && upgrades {
         planned.lock = Attr::Unknown;
         outputs::installed(planned, &Attr::Unknown);
         planned.code_sha256 = Attr::Unknown;
         planned.package_size = Attr::Unknown;
     }
+    Ok(())
 }
 
 /// Plans `role_arn`, and tells whether the function gets another role.

@@ -250,10 +250,15 @@ fn server(schema: Schema) -> Schema {
         )
         .attribute(
             "compile_bytecode",
-            Attribute::bool().optional().computed().default(false).description(
+            Attribute::bool().optional().computed().description(
                 "Whether Python files are packaged with their bytecode, for servers on Lambda's managed Python: a cold start then compiles \
-                 nothing. The machine that applies needs a Python of exactly the runtime's minor version, and a package is the same on two \
-                 machines only if they have the same release of it.",
+                 nothing, and takes about half as long. `true`: an error where the machine has no Python of exactly the runtime's minor version (on \
+                 PATH, of pyenv, or one that `uv` knows), which compiles it. `false`: never. Not given: `true` where the machine that plans has such \
+                 a Python, else `false`. That is decided whenever a new package is planned, shown in the plan, and stays until another change needs a \
+                 new package; a `true` that turns `false` is a warning. A package with bytecode has the same bytes on two machines only if they have the \
+                 same release of that Python. Give `true` or `false` where the machines that plan and apply are not alike: a plan with bytecode fails to \
+                 apply, before anything is deployed, where none can be compiled. A Terraform that does not hand private state from plan to apply \
+                 (before protocol 6.11) says, whichever of the two has such a Python, that the final plan is inconsistent, and names `compile_bytecode`.",
             ),
         )
         .attribute(
