@@ -5,7 +5,7 @@
 # check    format, lints, docs and the hermetic tests: needs Rust, python3 (for uv) and npm; one test asks PyPI
 # test     check, local-aws's own tests, the outside tests, and the end-to-end tests with the real terraform
 # outside  MCP's conformance suite, and other people's clients and servers, against the bridge; needs python3 3.11 and npm
-# e2e-servers   fifteen public servers from HCL to an answered tool call; e2e-servers-docs writes what was seen into docs/servers.md
+# e2e-servers   sixteen public servers from HCL to an answered tool call; e2e-servers-docs writes what was seen into docs/servers.md
 # demo     from nothing to a tool call that answers, in a local AWS
 # bench    measures the bridge beside the peer, into target/bench/results.{md,json}; bench-docs writes docs/benchmarks.md too
 # bench-images   counts what is sent to a registry when an image changes, and writes it into docs/benchmarks.md

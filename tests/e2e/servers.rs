@@ -1,7 +1,9 @@
 //! Public servers from one HCL block each to an answered call of a tool: those of `tests/servers.toml`.
 //!
-//! Three of them in every run, one of each kind; all where MCPLAMBDA_SERVERS says `all`, as `make e2e-servers` does. With MCPLAMBDA_UPDATE_DOCS
-//! too, what was seen of all of them is written into docs/servers.md.
+//! Three of them in every run, one of each kind; all where MCPLAMBDA_SERVERS says `all`, as `make e2e-servers` does, or those whose packages it
+//! names. With MCPLAMBDA_UPDATE_DOCS too, what was seen of all of them is written into docs/servers.md.
+
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -23,9 +25,15 @@ const HEAD: &str = "| server | kind | runtime | from | author | tools | called l
 
 #[test]
 fn public_servers_go_from_a_block_of_hcl_to_an_answered_call() {
-    let all = std::env::var("MCPLAMBDA_SERVERS").is_ok_and(|which| which == "all");
+    let which = std::env::var("MCPLAMBDA_SERVERS").unwrap_or_default();
+    let (all, began) = (which == "all", began());
     let mut servers = public_servers::deployed();
-    servers.retain(|server| all || server.how().quick);
+    servers.retain(|server| match which.as_str() {
+        "all" => true,
+        "" => server.how().quick,
+        named => named.split(',').any(|name| name == server.package),
+    });
+    assert!(!servers.is_empty(), "no such server: {which}");
     let local = LocalAws::start();
     let aws = Aws::new(&local, REGION);
     let mut images: Option<Images> = None;
@@ -76,7 +84,10 @@ fn public_servers_go_from_a_block_of_hcl_to_an_answered_call() {
     let (before, rest) = text.split_once(MARKS.0).expect("a mark");
     let (written, after) = rest.split_once(MARKS.1).expect("a mark");
     if all && std::env::var_os("MCPLAMBDA_UPDATE_DOCS").is_some() {
-        let text = format!("{before}{}\n{HEAD}{rows}\n{}{after}", MARKS.0, MARKS.1);
+        let text = format!(
+            "{before}{}\n{began}\n\n{HEAD}{rows}\n{}{after}",
+            MARKS.0, MARKS.1
+        );
         std::fs::write(&docs, text).expect("written");
         return;
     }
@@ -98,19 +109,39 @@ fn folder(server: &Server, workspace: &Workspace) {
     for (name, text) in how.files.iter().chain(&server.files) {
         std::fs::write(directory.join(name), text).expect("written");
     }
-    if how.uv_lock {
-        let output = std::process::Command::new(tools().venv_bin.join("uv"))
-            .args(["lock", "--quiet", "--no-python-downloads"])
-            .current_dir(&directory)
-            .output()
-            .expect("uv runs");
+    let lock = |mut command: Command| {
+        let output = command.current_dir(&directory).output().expect("it runs");
         assert!(
             output.status.success(),
             "{}: {}",
             server.package,
             String::from_utf8_lossy(&output.stderr)
         );
+    };
+    if how.uv_lock {
+        let mut uv = Command::new(tools().venv_bin.join("uv"));
+        uv.args(["lock", "--quiet", "--no-python-downloads"]);
+        lock(uv);
     }
+    if how.npm_lock {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--package-lock-only", "--no-audit", "--no-fund"]);
+        lock(npm);
+    }
+}
+
+/// When the run began, and how busy the machine was before it.
+fn began() -> String {
+    let date = Command::new("date").args(["-u", "+%F %H:%M"]).output();
+    let date = String::from_utf8_lossy(&date.expect("date runs").stdout).into_owned();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().filter(|load| !load.is_empty());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "Applied from {} UTC on, on {cores} cores; the machine's load in the minute before was {}.",
+        date.trim(),
+        load.unwrap_or("not to be had")
+    )
 }
 
 /// Makes the server's calls; what is wrong with the answers.

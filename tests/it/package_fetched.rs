@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -109,6 +109,44 @@ async fn a_missing_uv_is_fetched_once_and_then_needs_no_network() {
     drop(index);
     let again = fetched(&tools, Tool::Uv, &pins).await;
     assert_eq!(again.expect("the kept uv"), first);
+}
+
+#[tokio::test]
+async fn a_tool_of_an_earlier_release_goes_when_nobody_has_used_it_for_thirty_days() {
+    let (index, home) = (Index::start(), home());
+    let released = |version: &str| {
+        let program = format!("uv-{version}.data/scripts/uv");
+        let wheel = Wheel::new("uv", version).file(&program, "#!/bin/sh\n");
+        index.release(&wheel);
+        let pins = Pins {
+            uv: uv_pins(&wheel).uv.map(|uv| Archive {
+                version: version.to_owned(),
+                members: Members::One(program),
+                ..uv
+            }),
+            npm: None,
+        };
+        let folder = format!("uv-{version}-{}", &wheel.sha256()[..12]);
+        (pins, folder)
+    };
+    let ((earlier, old), (present, new)) = (released("0.0.1"), released("0.0.2"));
+    let begun = SystemTime::now();
+    let after = async |days: u64, pins: &Pins| {
+        let tools = Tools {
+            now: begun + Duration::from_secs(days * 24 * 60 * 60),
+            ..bare(home.path(), &[("UV_DEFAULT_INDEX", &index.url())])
+        };
+        fetched(&tools, Tool::Uv, pins).await.expect("a uv");
+        let mut found = names(&home.path().join("cache/tools"));
+        found.retain(|name| name != ".lock");
+        found
+    };
+    assert_eq!(after(0, &earlier).await, [old.clone()]);
+    // The earlier release is still in use somewhere.
+    assert_eq!(after(25, &present).await, [old.clone(), new.clone()]);
+    assert_eq!(after(28, &earlier).await, [old.clone(), new.clone()]);
+    assert_eq!(after(57, &present).await, [old, new.clone()]);
+    assert_eq!(after(59, &present).await, [new]);
 }
 
 #[tokio::test]

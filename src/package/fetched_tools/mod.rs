@@ -4,14 +4,17 @@
 //! whose programs are there. Refuses bytes with another hash than the one that is pinned here, whoever brings them.
 //!
 //! Kept in `tools` of the cache folder, unpacked beside and renamed into place: what has its name is whole, whoever else fetches it
-//! at the same time. A file that a person puts there is used without asking a registry.
+//! at the same time. A file that a person puts there is used without asking a registry. What other releases of this program fetched goes
+//! when nobody has used it for thirty days.
 
+mod kept;
 mod pins;
 mod unpack;
 
 use std::ffi::OsStr;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +26,8 @@ use super::{PackageError, Tools, digest, in_background};
 
 pub use pins::Pins;
 
+/// Characters of a hash in the name of what is kept.
+const HASH_BEGINNING: usize = 12;
 const NODE: &str = if cfg!(windows) { "node.exe" } else { "node" };
 
 /// A registry's file that brings a tool.
@@ -86,7 +91,7 @@ impl Hash {
     fn beginning(&self) -> String {
         let (Self::Sha256(text) | Self::Sha512(text)) = self;
         let plain = text.chars().filter(char::is_ascii_alphanumeric);
-        plain.take(12).collect()
+        plain.take(HASH_BEGINNING).collect()
     }
 }
 
@@ -157,11 +162,13 @@ where
         tool,
         folder: cache.join("tools"),
         archives: &archives,
+        now: tools.now,
     };
     let mut folders = Vec::new();
     for archive in &archives {
         folders.push(place.obtain(archive, &fetch).await?);
     }
+    place.sweep(pins).await;
     match (tool, folders.as_slice()) {
         (Tool::Uv, [uv]) => tools.uv_path = Some(uv.join(Tool::Uv.file_name())),
         (Tool::Npm, [node, npm]) => {
@@ -191,6 +198,7 @@ struct Place<'a> {
     folder: PathBuf,
     /// All that the tool consists of, for the error that says what to place.
     archives: &'a [Archive],
+    now: SystemTime,
 }
 
 impl Place<'_> {
@@ -203,11 +211,11 @@ impl Place<'_> {
         // Resources that are planned at once wait for one download instead of making one each.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
         let unpacked = self.folder.join(archive.folder_name());
-        if unpacked.is_dir() {
+        if self.take(&unpacked).await {
             return Ok(unpacked);
         }
         let _turn = ONE_AT_A_TIME.lock().await;
-        if unpacked.is_dir() {
+        if self.take(&unpacked).await {
             return Ok(unpacked);
         }
         let by_hand = self.folder.join(&archive.file_name);
@@ -237,6 +245,20 @@ impl Place<'_> {
             unpack::unpack(bytes, archive, folder, &archive.folder_name())
         })
         .await
+    }
+
+    async fn take(&self, unpacked: &Path) -> bool {
+        let (unpacked, now) = (unpacked.to_owned(), self.now);
+        let taken = tokio::task::spawn_blocking(move || kept::take(&unpacked, now));
+        taken.await.unwrap_or_default()
+    }
+
+    async fn sweep(&self, pins: &Pins) {
+        let pinned = [Tool::Uv, Tool::Npm].map(|tool| pins.of(tool).unwrap_or_default());
+        let pinned: Vec<String> = pinned.iter().flatten().map(Archive::folder_name).collect();
+        let (folder, now) = (self.folder.clone(), self.now);
+        // It fails only where the program ends.
+        let _ = tokio::task::spawn_blocking(move || kept::sweep(&folder, &pinned, now)).await;
     }
 
     fn check(&self, archive: &Archive, bytes: &[u8], what: &str) -> Result<(), PackageError> {

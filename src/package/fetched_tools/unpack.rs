@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use super::{Archive, Members};
+use super::{Archive, Members, kept};
 use crate::package::PackageError;
 
 /// Unpacks `bytes` to `folder/name`, and returns that path.
@@ -32,7 +32,7 @@ pub(super) fn unpack(
     };
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
     let beside = tempfile::Builder::new()
-        .prefix(".unpacking-")
+        .prefix(kept::UNPACKING)
         .tempdir_in(folder)
         .map_err(failed("make a directory in", folder))?;
     let unpacked = match archive.file_name.ends_with(".whl") {

@@ -120,7 +120,7 @@ pub(super) fn not_packaged(error: &PackageError, source: &Source, config: &Serve
 
 /// Looks where apply looks: `uv`, which is fetched for it, knows interpreters too.
 async fn find(clients: &Clients, source: &Source) -> Result<(), PackageError> {
-    let tools = clients.tools_for(source, None).await;
+    let tools = clients.tools_for(source.tool(), None).await;
     let tools = tools.unwrap_or_else(|_| clients.tools());
     package::find_compiler(&tools, source).await
 }

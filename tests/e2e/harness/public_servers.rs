@@ -78,6 +78,9 @@ pub(crate) struct Deployed {
     /// Of `own`: `uv lock` is run in its folder.
     #[serde(default)]
     pub(crate) uv_lock: bool,
+    /// Of `own`: `npm install --package-lock-only` is run in its folder.
+    #[serde(default)]
+    pub(crate) npm_lock: bool,
     /// Of `docker`: the image's entry point.
     #[serde(default)]
     pub(crate) entrypoint: Vec<String>,
