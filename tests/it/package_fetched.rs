@@ -141,7 +141,7 @@ async fn a_tool_of_an_earlier_release_goes_when_nobody_has_used_it_for_thirty_da
         found.retain(|name| name != ".lock");
         found
     };
-    assert_eq!(after(0, &earlier).await, [old.clone()]);
+    assert_eq!(after(0, &earlier).await, std::slice::from_ref(&old));
     // The earlier release is still in use somewhere.
     assert_eq!(after(25, &present).await, [old.clone(), new.clone()]);
     assert_eq!(after(28, &earlier).await, [old.clone(), new.clone()]);

@@ -58,6 +58,8 @@ pub(crate) fn unpack(
         }
         files.insert(path, bytes);
     }
+    // What follows the last entry is read too: whether the whole is sound is said at its very end.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(broken)?;
     for path in files.keys() {
         let mut end = path.len();
         while let Some(slash) = path[..end].rfind('/') {
