@@ -5,6 +5,7 @@
 //! stdout, `packaging.{md,json}` beside the other results and, when asked, the table in docs/benchmarks.md. Both sides are whole
 //! processes, measured from their start to the finished zip; each has a cache of its own.
 
+mod floor;
 mod ours;
 mod peer;
 mod same;
@@ -28,7 +29,7 @@ const USAGE: &str = "usage: benches packaging --ours FILE --bridge FILE --work D
 parts: cold, warm, size, start, args, same   (default: all)
   --ours FILE   the program that packages as the provider does
   --work DIR    where packages and caches are made
-  --rounds N    so many rounds of each figure (default: 3 with cold caches, else 7)
+  --rounds N    so many rounds of each figure (default: 5 with cold caches, else 7)
   --quick       one round, and fewer builds: to see that everything runs, not for figures
   --docs FILE   puts the table between the two marks in FILE";
 
@@ -220,49 +221,7 @@ impl Bench {
 fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> {
     let folder = bench.work.join(subject.name.replace('/', "-"));
     make_dir(&folder)?;
-    let (mut ratios, mut our_times, mut peer_times) = (vec![], vec![], vec![]);
-    let (mut plain_ratios, mut plain_times) = (vec![], vec![]);
-    for round in 0..bench.rounds(3) {
-        // The last round's caches stay, for what follows.
-        let caches = (folder.join("our-cache"), folder.join("peer-cache"));
-        for cache in [&caches.0, &caches.1] {
-            let _ = fs::remove_dir_all(cache);
-            make_dir(cache)?;
-        }
-        let ours = || ours::package(bench, subject, &folder, None, &[]);
-        let peer = || peer::package(bench, subject, &folder, None);
-        let (ours, peer) = in_turn(round, ours, peer)?;
-        our_times.push(millis(ours.took));
-        peer_times.push(millis(peer));
-        ratios.push(millis(peer) / millis(ours.took));
-        if !bench.wanted("cold") {
-            break;
-        }
-        if subject.registry == Registry::PyPi {
-            let cache = folder.join("plain-cache");
-            let plain = ours::plain(bench, subject, (&folder, &cache), None)?;
-            fs::remove_dir_all(&cache).map_err(|error| at(&cache, error))?;
-            plain_times.push(millis(plain.took));
-            plain_ratios.push(millis(peer) / millis(plain.took));
-        }
-    }
-    if bench.wanted("cold") {
-        let part = "Wall time with cold caches, the peer's divided by ours";
-        report.figures.push(figure(
-            part,
-            subject,
-            (1, Some(Target::AtLeast(4.0))),
-            ratios,
-            format!("peer {}, ours {}", middle(&peer_times), middle(&our_times)),
-        ));
-        if !plain_ratios.is_empty() {
-            let note = format!("ours {}", middle(&plain_times));
-            let mut plain = figure(part, subject, (1, None), plain_ratios, note);
-            plain.what.push_str(WITHOUT);
-            report.figures.push(plain);
-        }
-    }
-
+    cold(bench, subject, &folder, report)?;
     let lock = ours::package(bench, subject, &folder, None, &[])?.lock;
     if bench.wanted("warm") {
         warm(bench, subject, &folder, &lock, report)?;
@@ -307,7 +266,75 @@ fn measure(bench: &Bench, subject: &Subject, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-/// Both zips: as `package.py` makes its own, without bytecode, and, for Python, with it on both sides.
+/// Each round begins with empty caches; the last one's stay, for what follows.
+fn cold(bench: &Bench, subject: &Subject, folder: &Path, report: &mut Report) -> Result<()> {
+    let (mut with, mut without, mut alone) =
+        (Ratios::default(), Ratios::default(), Ratios::default());
+    for round in 0..bench.rounds(5) {
+        let caches = (folder.join("our-cache"), folder.join("peer-cache"));
+        for cache in [&caches.0, &caches.1] {
+            let _ = fs::remove_dir_all(cache);
+            make_dir(cache)?;
+        }
+        let ours = || ours::package(bench, subject, folder, None, &[]);
+        let peer = || peer::package(bench, subject, folder, None);
+        let (ours, peer) = in_turn(round, ours, peer)?;
+        if !bench.wanted("cold") {
+            return Ok(());
+        }
+        with.add(peer, ours.took);
+        if subject.registry == Registry::PyPi {
+            let cache = folder.join("plain-cache");
+            let plain = ours::plain(bench, subject, (folder, &cache), None)?;
+            fs::remove_dir_all(&cache).map_err(|error| at(&cache, error))?;
+            without.add(peer, plain.took);
+        }
+        alone.add(peer, floor::package_manager(bench, subject, folder)?);
+    }
+    let target = Some(Target::AtLeast(4.0));
+    let floor = match subject.registry {
+        Registry::PyPi => ", `uv` alone",
+        Registry::Npm => ", `npm` choosing versions alone",
+    };
+    for (ratios, target, variant, who) in [
+        (with, target, "", "ours"),
+        (without, target, WITHOUT, "ours"),
+        (alone, None, floor, "it"),
+    ] {
+        if ratios.rounds.is_empty() {
+            continue;
+        }
+        let (peer, other) = (middle(&ratios.peer), middle(&ratios.other));
+        let mut figure = figure(
+            "Wall time with cold caches, the peer's divided by ours",
+            subject,
+            (1, target),
+            ratios.rounds,
+            format!("peer {peer}, {who} {other}"),
+        );
+        figure.what.push_str(variant);
+        report.figures.push(figure);
+    }
+    Ok(())
+}
+
+/// The peer's times, and others' of the same rounds, in milliseconds.
+#[derive(Default)]
+struct Ratios {
+    rounds: Vec<f64>,
+    peer: Vec<f64>,
+    other: Vec<f64>,
+}
+
+impl Ratios {
+    fn add(&mut self, peer: Duration, other: Duration) {
+        self.rounds.push(millis(peer) / millis(other));
+        self.peer.push(millis(peer));
+        self.other.push(millis(other));
+    }
+}
+
+/// Both zips; for Python also ours without bytecode, as `package.py` makes its own, and both with it; and what is in ours whatever else is left out.
 fn sizes(
     bench: &Bench,
     subject: &Subject,
@@ -317,16 +344,19 @@ fn sizes(
 ) -> Result<()> {
     let target = Some(Target::AtMost(0.8));
     let peer = size(&folder.join("peer.zip"))?;
-    let mut pairs = vec![(&plain.unwrap_or(ours).zip, peer, target, "")];
-    if plain.is_some() {
-        pairs[0].3 = ", both without bytecode";
-        let peer = peer::compiled(bench, folder)?;
-        pairs.push((&ours.zip, peer, None, ", both with bytecode"));
+    let least = floor::machine_code(bench, &ours.zip)?;
+    let mut pairs = vec![(size(&ours.zip)?, peer, target, "", "ours")];
+    if let Some(plain) = plain {
+        pairs.push((size(&plain.zip)?, peer, target, WITHOUT, "ours"));
+        let compiled = peer::compiled(bench, folder)?;
+        let ours = size(&ours.zip)?;
+        pairs.push((ours, compiled, None, ", both with bytecode", "ours"));
     }
-    for (ours, peer, target, variant) in pairs {
-        let ours = size(ours)?;
+    let machine_code = ", machine code alone, the bridge and what servers import";
+    pairs.push((least, peer, None, machine_code, "it"));
+    for (ours, peer, target, variant, who) in pairs {
         let (peer_size, our_size) = (peer / 1e6, ours / 1e6);
-        let note = format!("peer {peer_size:.2} MB, ours {our_size:.2} MB, the bridge in it");
+        let note = format!("peer {peer_size:.2} MB, {who} {our_size:.2} MB");
         let part = "Size of the zip, ours divided by the peer's";
         let mut figure = figure(part, subject, (2, target), vec![ours / peer], note);
         figure.what.push_str(variant);

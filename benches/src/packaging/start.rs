@@ -56,11 +56,8 @@ pub(crate) fn compare(
     let peer_server = server::packaged(subject.name, peer_argv);
     let start = |places: &Places, server: &Server| Runtime::bridge(places, server)?.first_listing();
     start(&peer_places, &peer_server)?;
-    let variants = [
-        ("", Some(Target::AtMost(0.8)), Some(ours)),
-        (WITHOUT, None, plain),
-    ];
-    for (variant, target, package) in variants {
+    let variants = [("", Some(ours)), (WITHOUT, plain)];
+    for (variant, package) in variants {
         let Some(package) = package else { continue };
         let our_places = places("our-task", &package.zip)?;
         let our_argv = package.argv.iter().enumerate().map(|(index, word)| {
@@ -87,7 +84,7 @@ pub(crate) fn compare(
         let mut figure = figure(
             "Cold start, ours divided by the peer's",
             subject,
-            (2, target),
+            (2, Some(Target::AtMost(0.8))),
             ratios,
             format!("peer {peer}, ours {ours}"),
         );
