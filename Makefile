@@ -102,8 +102,7 @@ bench: bridge
 bench-docs: BENCH += --docs docs/benchmarks.md
 bench-docs: bench
 
-# The packaging is the one that the tests are built with: its dependencies are compiled already.
-# The provider's own code as it is shipped; the rest, which is compiled already, does not count.
+# The provider's own code is optimised, as it is shipped; its dependencies are those that the tests are built with, and compiled already.
 bench-packaging: venv bridge
 	cargo build --locked --quiet $(OURS) --example package-server --config profile.dev.package.terraform-provider-mcplambda.opt-level=3
 	cargo build --locked --quiet --release --package benches
