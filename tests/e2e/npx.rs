@@ -113,9 +113,11 @@ fn a_saved_plan_installs_what_was_planned_in_another_directory_with_an_empty_cac
     registry.release(&Package::new("left", "1.5.0"));
     registry.release(&server("@team/server", "2.0.0"));
     let cache = applier.path("empty-cache");
-    applier.set("npm_config_cache", &cache.display().to_string());
+    applier.set("XDG_CACHE_HOME", &cache.display().to_string());
     applier.run(&["apply", "-json", "saved.tfplan"]).succeeded();
-    assert!(cache.exists(), "the applier did not use its own cache");
+    let tarballs = std::fs::read_dir(cache.join("mcplambda/npm-tarballs"));
+    let tarballs = tarballs.expect("the applier's own cache").count();
+    assert_eq!(tarballs, 2);
     assert_eq!(
         applier.resource(ADDRESS)["resolved_packages"],
         json!({"@team/server": "1.0.0", "left": "1.0.0"})
