@@ -140,7 +140,8 @@ pub fn schema() -> Schema {
             "cache_dir",
             text(
                 "Where downloads, finished packages, and `uv`, `npm` and Node where they had to be fetched are kept, so that later runs are faster: of finished \
-                 packages up to 2 GB, the least recently used go first; tools that an earlier release of the provider fetched go when nobody has used them for 30 days. Safe to share between runs and to delete at any time. Default: the caches of `uv` \
+                 packages up to 2 GB and of npm's tarballs 1 GB, the least recently used go first; tools that an earlier release of the provider fetched go \
+                 when nobody has used them for 30 days. Safe to share between runs and to delete at any time. Default: the caches of `uv` \
                  and `npm`, and `mcplambda` in the user's folder for caches.",
             ),
         )

@@ -132,6 +132,41 @@ fn a_saved_plan_installs_what_was_planned_in_another_directory_with_an_empty_cac
 }
 
 #[test]
+fn another_program_of_the_same_package_is_started_with_the_same_lock() {
+    let local = LocalAws::start();
+    let twin = server("twin", "1.0.0")
+        .bin("other-tools", "./other.js")
+        .file("other.js", SERVER);
+    let registry = Registry::with([twin]);
+    let program = |name: &str| {
+        format!(
+            r#"
+            resource "mcplambda_server" "tools" {{
+              name    = "tools"
+              command = "npx"
+              args    = ["-p", "twin", "{name}"]
+            }}
+            "#
+        )
+    };
+    let workspace = workspace(&local, &registry, &program("tiny-tools"));
+    workspace.converge();
+    let lock = workspace.resource(ADDRESS)["lock"].clone();
+    registry.release(&server("twin", "1.1.0"));
+    assert_eq!(
+        about(&local, &workspace)["path"],
+        "/var/task/node_modules/twin/server.js"
+    );
+    workspace.write(&program("other-tools"));
+    workspace.converge();
+    assert_eq!(
+        about(&local, &workspace)["path"],
+        "/var/task/node_modules/twin/other.js"
+    );
+    assert_eq!(workspace.resource(ADDRESS)["lock"], lock);
+}
+
+#[test]
 fn the_other_architecture_and_runtime_get_what_is_made_for_them() {
     let local = LocalAws::start();
     let of = |cpu: &str| {

@@ -405,6 +405,7 @@ async fn finish(
     }
     Remembered {
         source: Some(prepared.source.identity()),
+        start: Some(prepared.source.start_identity()),
         launcher: Some(prepared.launcher.clone()),
         code_sha256: deployed.code_sha256.clone(),
         image: prepared.image.clone(),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::package::Source;
 use crate::package::image::Startup;
 use crate::plugin::{Attr, Private};
 
@@ -9,6 +10,8 @@ use super::model::Server;
 
 /// [`Source::identity`](crate::package::Source::identity) that the lock in the state was resolved for.
 const SOURCE: &str = "source";
+/// What the package was made to start: `Source::start_identity`.
+const START: &str = "start";
 /// The command line up to the arguments for the server itself.
 const LAUNCHER: &str = "launcher";
 /// SHA-256 of the package that was deployed, to tell it from what is found.
@@ -28,6 +31,7 @@ const PLANNED_BYTECODE: &str = "planned_bytecode";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Remembered {
     pub(super) source: Option<String>,
+    pub(super) start: Option<String>,
     pub(super) launcher: Option<Vec<String>>,
     pub(super) code_sha256: Option<String>,
     pub(super) image: Option<Startup>,
@@ -47,6 +51,7 @@ impl Remembered {
         };
         Self {
             source: private.get_str(SOURCE).map(str::to_owned),
+            start: private.get_str(START).map(str::to_owned),
             launcher: words(LAUNCHER),
             code_sha256: private.get_str(CODE).map(str::to_owned),
             image: private
@@ -63,6 +68,7 @@ impl Remembered {
         private.remove(PLANNED_BYTECODE);
         let entries = [
             (SOURCE, self.source.clone().map(Value::from)),
+            (START, self.start.clone().map(Value::from)),
             (LAUNCHER, self.launcher.clone().map(Value::from)),
             (CODE, self.code_sha256.clone().map(Value::from)),
             (
@@ -82,6 +88,12 @@ impl Remembered {
                 None => _ = private.remove(key),
             }
         }
+    }
+
+    /// Whether another program of the same packages is to be started.
+    pub(super) fn starts_another(&self, source: &Source) -> bool {
+        let start = self.start.as_deref();
+        start.is_some_and(|start| start != source.start_identity())
     }
 
     /// Whether the function has other code than was deployed, or it is not known what was.

@@ -300,6 +300,7 @@ async fn outputs_of_update(
     }
     let open_code = planned.lock.is_unknown() || planned.source_hash.is_unknown();
     let other_code = !keeps_source(source, remembered)
+        || source.is_some_and(|source| remembered.starts_another(source))
         || !planned.lock.is_unknown() && !same_lock(&prior.lock, &planned.lock)
         || !planned.source_hash.is_unknown() && prior.source_hash != planned.source_hash
         || remembered.code_drifted(prior)

@@ -405,6 +405,7 @@ async fn recover_package(
         image::without_its_directory(state, Some(&startup));
         Remembered {
             source: Some(source.identity()),
+            start: Some(source.start_identity()),
             launcher: Some(Vec::new()),
             code_sha256: Some(found.code_sha256.clone()),
             image: Some(startup),
@@ -437,6 +438,7 @@ async fn recover_package(
     let own = launch.argv.len().saturating_sub(source.server_args().len());
     Remembered {
         source: Some(source.identity()),
+        start: Some(source.start_identity()),
         launcher: Some(launch.argv[..own].to_vec()),
         code_sha256: Some(found.code_sha256.clone()),
         image: None,
