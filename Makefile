@@ -2,7 +2,7 @@
 #
 # build    the bridge for both architectures where this machine can, then the provider with them inside
 # bridge   the bridge alone: target/bridge/{x86_64,arm64}/bridge
-# check    format, lints, docs and the hermetic tests: needs Rust, python3 (for uv) and npm; one test asks PyPI
+# check    format, lints, docs and the hermetic tests: needs Rust, python3 (for uv) and npm; two tests ask PyPI and npm's registry
 # test     check, local-aws's own tests, the outside tests, and the end-to-end tests with the real terraform
 # outside  MCP's conformance suite, and other people's clients and servers, against the bridge; needs python3 3.11 and npm
 # e2e-servers   sixteen public servers from HCL to an answered tool call; e2e-servers-docs writes what was seen into docs/servers.md
